@@ -1,0 +1,69 @@
+"""Communicative intimacy in Italian creator–follower threads.
+
+    threads, report = intimacy.read_export("canale.info.json")
+    predictions = intimacy.classify_threads(threads)
+    intimacy.profile(threads, predictions)
+
+Importing the package loads nothing; each name is fetched when it is first used.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from intimacy.classifier import Classifier as Classifier
+    from intimacy.classifier import classify_thread as classify_thread
+    from intimacy.classifier import classify_threads as classify_threads
+    from intimacy.classifier import load_model as load_model
+    from intimacy.corpus import load_corpus as load_corpus
+    from intimacy.errors import IntimacyError as IntimacyError
+    from intimacy.errors import IntimacyWarning as IntimacyWarning
+    from intimacy.importers import read_export as read_export
+    from intimacy.profiling import profile as profile
+    from intimacy.profiling import profiles as profiles
+    from intimacy.schema import Evidence as Evidence
+    from intimacy.schema import Label as Label
+    from intimacy.schema import Post as Post
+    from intimacy.schema import Prediction as Prediction
+    from intimacy.schema import Profile as Profile
+    from intimacy.schema import Role as Role
+    from intimacy.schema import Share as Share
+    from intimacy.schema import Thread as Thread
+    from intimacy.schema import Turn as Turn
+
+__version__ = "0.1.0"
+
+_HOME = {
+    "Classifier": "classifier",
+    "classify_thread": "classifier",
+    "classify_threads": "classifier",
+    "load_model": "classifier",
+    "load_corpus": "corpus",
+    "IntimacyError": "errors",
+    "IntimacyWarning": "errors",
+    "read_export": "importers",
+    "profile": "profiling",
+    "profiles": "profiling",
+    "Evidence": "schema",
+    "Label": "schema",
+    "Post": "schema",
+    "Prediction": "schema",
+    "Profile": "schema",
+    "Role": "schema",
+    "Share": "schema",
+    "Thread": "schema",
+    "Turn": "schema",
+}
+__all__ = sorted([*_HOME, "__version__"])
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'intimacy' has no attribute {name!r}")
+    value = getattr(import_module(f"intimacy.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

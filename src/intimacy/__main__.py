@@ -1,0 +1,5 @@
+"""``python -m intimacy``."""
+
+from intimacy.cli import main
+
+main(prog_name="intimacy")

@@ -1,0 +1,366 @@
+"""Threads in, predictions out: one path for one thread and for a million.
+
+A thread is rendered, batched with others of its length, scored, calibrated and decided. Facts
+are never predicted against: without a creator turn nothing is ``reciprocal``, and without a
+creator turn or a caption nothing is ``disclosive``.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from tqdm.auto import tqdm
+
+from intimacy import store
+from intimacy import text as texts
+from intimacy.backends import Backend, Batch, OnnxBackend
+from intimacy.bundle import Bundle, Manifest, open_bundle
+from intimacy.corpus import AnnotatedThread
+from intimacy.errors import IntimacyWarning, RecordError, ThreadError
+from intimacy.render import ModelInput, Renderer
+from intimacy.schema import Label, Prediction, Reason, Role, Structure, Thread, Turn
+
+TOKENS_PER_BATCH = 512
+"""Padded tokens of a batch; larger ones leave the cache of a core and are slower."""
+CHUNK = 512
+"""Threads held at once by `Classifier.stream`."""
+PROGRESS_FROM = 200
+MIN_LATIN = 0.5
+"""Below this share of Latin letters a text cannot be Italian."""
+
+_Logits = npt.NDArray[np.float32]
+
+
+class Classifier:
+    """A model folder, ready to run. Safe to share between threads and after a fork."""
+
+    def __init__(self, bundle: Bundle, backend: Backend | None = None) -> None:
+        self.bundle = bundle
+        self.manifest: Manifest = bundle.manifest
+        self._slices = self.manifest.slices()
+        self._renderer = Renderer(bundle.tokenizer(), self.manifest.render)
+        self._backend = OnnxBackend(bundle.onnx) if backend is None else backend
+
+    def classify_thread(self, thread: Any) -> Prediction:
+        """See `intimacy.classify_thread`."""
+        return self._batch([as_thread(thread)])[0]
+
+    def classify_threads(
+        self, threads: Iterable[Any], *, progress: bool | None = None
+    ) -> list[Prediction]:
+        """See `intimacy.classify_threads`."""
+        items = threads if isinstance(threads, Sequence) else list(threads)
+        if isinstance(items, str):
+            raise ThreadError(
+                "a string received; expected a list of threads. For one comment call "
+                "classify_thread(text)"
+            )
+        shown = len(items) > PROGRESS_FROM if progress is None else progress
+        # disable=None: no bar where stderr is not a terminal, unless it was asked for.
+        hide = (None if progress is None else False) if shown else True
+        bar = tqdm(total=len(items), desc="classify", unit="thread", disable=hide)
+        with bar:
+            out = []
+            for prediction in self.stream(items):
+                out.append(prediction)
+                bar.update()
+        return out
+
+    def stream(self, threads: Iterable[Any]) -> Iterator[Prediction]:
+        """Predictions in the order of the threads, with a bounded number of them in memory."""
+        source = enumerate(threads)
+        while chunk := list(islice(source, CHUNK)):
+            yield from self._batch([_or_error(item, number) for number, item in chunk])
+
+    def logits(self, threads: Sequence[Thread]) -> _Logits:
+        """Raw outputs, shape ``(n, total values)``; for calibration and for comparing exports."""
+        return self._logits([self._renderer.render(thread) for thread in threads])
+
+    def _batch(self, threads: Sequence[Thread | ThreadError]) -> list[Prediction]:
+        out: list[Prediction | None] = [self._without_model(item) for item in threads]
+        todo = [i for i, prediction in enumerate(out) if prediction is None]
+        rendered: list[tuple[int, Thread, ModelInput]] = []
+        for i in todo:
+            thread = threads[i]
+            assert isinstance(thread, Thread)
+            rendered.append((i, thread, self._renderer.render(thread)))
+        logits = self._logits([item for _, _, item in rendered])
+        for (i, thread, item), row in zip(rendered, logits, strict=True):
+            out[i] = self._decide(thread, item, row)
+        return [prediction for prediction in out if prediction is not None]
+
+    def _logits(self, inputs: Sequence[ModelInput]) -> _Logits:
+        width = sum(len(values) for values in self.manifest.heads.values())
+        out = np.zeros((len(inputs), width), dtype=np.float32)
+        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
+        batches = _batches(order, [len(item.ids) for item in inputs])
+
+        def run(rows: list[int]) -> None:
+            out[rows] = self._backend.logits(Batch.of([inputs[i] for i in rows]))
+
+        workers = min(len(batches), _cores())
+        if workers <= 1:
+            for rows in batches:
+                run(rows)
+        else:
+            with ThreadPoolExecutor(workers) as pool:
+                list(pool.map(run, batches))
+        return out
+
+    def _without_model(self, item: Thread | ThreadError) -> Prediction | None:
+        """The prediction of what no model needs to see; None for everything else."""
+        if isinstance(item, ThreadError):
+            return Prediction(
+                thread_id=None,
+                label=None,
+                reason=Reason.INVALID,
+                error=str(item),
+                model_id=self.bundle.model_id,
+            )
+        filled = [turn.text for turn in item.turns if turn.text.strip()]
+        if not filled:
+            return self._prediction(item, reason=Reason.EMPTY)
+        if not any(texts.has_content(text) for text in filled):
+            return self._prediction(item, reason=Reason.TOO_SHORT)
+        latin = texts.latin_share(" ".join(text[:2000] for text in filled[:50]))
+        if latin is not None and latin < MIN_LATIN:
+            return self._prediction(item, reason=Reason.NOT_ITALIAN)
+        return None
+
+    def _decide(self, thread: Thread, item: ModelInput, logits: _Logits) -> Prediction:
+        manifest = self.manifest
+        names = [str(value) for value in manifest.heads["label"]]
+        raw = logits[self._slices["label"]].astype(np.float64)
+        allowed = possible(thread)
+        raw[[name not in allowed for name in names]] = -np.inf
+        scores = dict(zip(names, softmax(raw / manifest.temperature).tolist(), strict=True))
+        scope_logits = logits[self._slices["scope"]].astype(np.float64)
+        scope = softmax(scope_logits / manifest.scope_temperature)
+        best = max(scores, key=scores.__getitem__)
+        reason: Reason | None = None
+        if scope[0] < manifest.scope_threshold:
+            reason = Reason.OUT_OF_SCOPE if scope[1] >= scope[2] else Reason.NOT_ITALIAN
+        elif scores[best] < manifest.threshold:
+            reason = Reason.LOW_CONFIDENCE
+        return self._prediction(
+            thread,
+            label=Label(best) if reason is None else None,
+            reason=reason,
+            scores=scores,
+            scope=float(scope[0]),
+            attributes=self._attributes(thread, logits),
+            n_dropped_turns=item.n_dropped_turns,
+            n_dropped_chars=item.n_dropped_chars,
+        )
+
+    def _attributes(self, thread: Thread, logits: _Logits) -> dict[str, Any]:
+        out = {
+            name: values[int(logits[self._slices[name]].argmax())]
+            for name, values in self.manifest.heads.items()
+            if name not in ("label", "scope")
+        }
+        if not thread.has_creator_turn:
+            out |= {k: v for k, v in (("creator_response", "none"), ("informs", False)) if k in out}
+        elif out.get("creator_response") == "none":
+            out["creator_response"] = "token"
+        return out
+
+    def _prediction(
+        self,
+        thread: Thread,
+        *,
+        label: Label | None = None,
+        reason: Reason | None = None,
+        scores: Mapping[str, float] | None = None,
+        scope: float | None = None,
+        attributes: Mapping[str, Any] | None = None,
+        n_dropped_turns: int = 0,
+        n_dropped_chars: int = 0,
+    ) -> Prediction:
+        return Prediction(
+            thread_id=thread.id,
+            label=label,
+            reason=reason,
+            scores=scores or {},
+            scope=scope,
+            attributes=attributes or {},
+            structure=Structure.of(thread),
+            creator_id=thread.post.creator_id,
+            post_id=thread.post.id,
+            platform=thread.post.platform,
+            n_dropped_turns=n_dropped_turns,
+            n_dropped_chars=n_dropped_chars,
+            model_id=self.bundle.model_id,
+        )
+
+
+# -- the functions that people call
+
+
+_default: Classifier | None = None
+_lock = threading.Lock()
+
+
+def _after_fork() -> None:
+    # Another thread may have held the lock in the parent; nobody in the child would release it.
+    global _lock
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+def load_model(path: str | Path | None = None) -> Classifier:
+    """A model folder, opened and ready.
+
+    Args:
+        path: The folder; None is the bundled model, opened once per process.
+
+    Raises:
+        BundleError: When the folder is missing, incomplete or damaged.
+    """
+    global _default
+    if path is not None:
+        return Classifier(open_bundle(path))
+    if _default is None:
+        with _lock:
+            if _default is None:
+                _default = Classifier(open_bundle())
+    return _default
+
+
+def classify_thread(thread: Any, *, model: Classifier | None = None) -> Prediction:
+    """Classify one thread.
+
+    Args:
+        thread: A `Thread`; or a list of ``(role, text)``; or a list of dicts with ``role`` and
+            ``text`` (or ``content``); or the codebook's record as a dict; or a string, which is
+            one follower's comment. Roles: ``creator``, ``follower``, ``staff``.
+        model: From `load_model`; None is the bundled one.
+
+    Raises:
+        ThreadError: When it is none of these; `RoleError` when a role does not exist.
+    """
+    return (model or load_model()).classify_thread(thread)
+
+
+def classify_threads(
+    threads: Iterable[Any], *, model: Classifier | None = None, progress: bool | None = None
+) -> list[Prediction]:
+    """Classify many threads; as many predictions in the same order.
+
+    An item that is not a thread gets a prediction with reason ``invalid`` and the error; the
+    others are not affected. Which threads are together in a call never changes a result.
+
+    Args:
+        threads: Anything `classify_thread` takes, many of them.
+        model: From `load_model`; None is the bundled one.
+        progress: Bar on stderr; None shows one on a terminal for more than 200 threads.
+    """
+    return (model or load_model()).classify_threads(threads, progress=progress)
+
+
+# -- rules
+
+
+def as_thread(item: Any, number: int = 0) -> Thread:
+    """A thread out of any of the shapes that `classify_thread` takes.
+
+    ``number`` becomes the id of those that have none.
+
+    Raises:
+        ThreadError: When it is none of them.
+    """
+    if isinstance(item, Thread):
+        return item
+    if isinstance(item, AnnotatedThread):
+        return item.thread
+    if isinstance(item, str):
+        _warn_string()
+        return Thread(id=str(number), turns=(Turn(role=Role.FOLLOWER, text=item),))
+    if isinstance(item, Mapping):
+        try:
+            return store.thread_from_dict(item)
+        except RecordError as exc:
+            raise ThreadError(str(exc)) from exc
+    if isinstance(item, (list, tuple)):
+        return Thread(id=str(number), turns=tuple(_turn(turn, n) for n, turn in enumerate(item)))
+    raise ThreadError(
+        f"{type(item).__name__} received; expected a Thread, a list of (role, text), a list of "
+        "{'role', 'text'}, or a record with 'turns'"
+    )
+
+
+def _turn(turn: Any, number: int) -> Turn:
+    if isinstance(turn, Turn):
+        return turn
+    if isinstance(turn, (list, tuple)) and len(turn) == 2:
+        return store.turn_from_dict({"role": turn[0], "text": turn[1]}, number)
+    return store.turn_from_dict(turn, number)
+
+
+def _or_error(item: Any, number: int) -> Thread | ThreadError:
+    try:
+        return as_thread(item, number)
+    except ThreadError as exc:
+        return exc
+
+
+_warned = False
+
+
+def _warn_string() -> None:
+    global _warned
+    if not _warned:
+        _warned = True
+        warnings.warn(
+            "a string is read as one follower's comment; pass [('follower', …), ('creator', …)] "
+            "for a thread",
+            IntimacyWarning,
+            stacklevel=5,
+        )
+
+
+def possible(thread: Thread) -> frozenset[str]:
+    """Labels that the codebook allows for the structure of a thread."""
+    labels = {Label.COMMERCIAL, Label.INTERACTIVE}
+    if thread.has_creator_turn:
+        labels |= {Label.RECIPROCAL, Label.DISCLOSIVE}
+    elif thread.post.text and thread.post.text.strip():
+        labels.add(Label.DISCLOSIVE)
+    return frozenset(map(str, labels))
+
+
+def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Softmax over the last axis; ``-inf`` becomes 0."""
+    shifted = np.exp(values - values.max(axis=-1, keepdims=True))
+    result: npt.NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
+    return result
+
+
+def _batches(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
+    """Rows in batches of at most `TOKENS_PER_BATCH` padded tokens; ``order`` is by length."""
+    out: list[list[int]] = []
+    for i in order:
+        if out and (len(out[-1]) + 1) * lengths[i] <= TOKENS_PER_BATCH:
+            out[-1].append(i)
+        else:
+            out.append([i])
+    return out
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # pragma: no cover - not on macOS
+        return os.cpu_count() or 1

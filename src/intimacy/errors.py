@@ -1,0 +1,128 @@
+"""The one error tree of the library.
+
+    IntimacyError                      everything below
+    ├── SourceError                    a file or stream could not be read
+    │   ├── UnknownFormatError         no importer recognises it, or more than one
+    │   ├── UnsupportedExportError     recognised, but it cannot carry what a thread needs
+    │   ├── RecordError                one record of it is malformed (file, line, field)
+    │   └── CreatorUnknownError        nobody in it can be told to be the creator
+    ├── ThreadError                    an object given as a thread is not one
+    │   └── RoleError                  a turn has a role that does not exist
+    ├── BundleError                    a model folder is missing, incomplete or damaged
+    ├── ConfigError                    a training configuration is wrong
+    ├── CorpusError                    a labelled corpus cannot serve the purpose asked
+    └── MissingExtraError              an optional dependency is not installed
+
+Messages say what was received, what was expected and what to do. They never quote the text
+of a comment: comments are personal data and messages end in logs.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+class IntimacyError(Exception):
+    """Base of every error the library raises on purpose."""
+
+    code = "intimacy"
+    """Stable identifier of the kind of error; the command line and services report it."""
+
+
+class SourceError(IntimacyError):
+    """A file or stream could not be read."""
+
+    code = "source"
+
+
+class UnknownFormatError(SourceError):
+    """No importer recognises the file, or more than one does."""
+
+    code = "source.format"
+
+
+class UnsupportedExportError(SourceError):
+    """The format is recognised, but it cannot carry what a thread needs."""
+
+    code = "source.unsupported"
+
+
+class RecordError(SourceError):
+    """One record of a file is malformed."""
+
+    code = "source.record"
+
+    def __init__(
+        self, message: str, *, path: Path | str | None = None, line: int | None = None
+    ) -> None:
+        where = "" if path is None else f"{path}{'' if line is None else f':{line}'}: "
+        super().__init__(f"{where}{message}")
+        self.path = path
+        self.line = line
+
+
+class CreatorUnknownError(SourceError):
+    """No account in the export can be told to be the creator."""
+
+    code = "source.creator"
+
+
+class ThreadError(IntimacyError, ValueError):
+    """An object given as a thread is not one."""
+
+    code = "thread"
+
+
+class RoleError(ThreadError):
+    """A turn has a role that does not exist."""
+
+    code = "thread.role"
+
+
+class BundleError(IntimacyError):
+    """A model folder is missing, incomplete, damaged or of another format."""
+
+    code = "bundle"
+
+
+class ConfigError(IntimacyError, ValueError):
+    """A training configuration has an unknown key or an impossible value."""
+
+    code = "config"
+
+
+class CorpusError(IntimacyError, ValueError):
+    """A labelled corpus cannot serve the purpose asked."""
+
+    code = "corpus"
+
+
+class MissingExtraError(IntimacyError, ImportError):
+    """An optional dependency is not installed."""
+
+    code = "extra"
+
+
+class IntimacyWarning(UserWarning):
+    """Category of every warning of the library, so that it can be filtered."""
+
+
+def require(module: str, *, extra: str) -> Any:
+    """Import an optional dependency, or say which command installs it.
+
+    Raises:
+        MissingExtraError: When ``module`` is not installed. A module that is installed but
+            broken raises its own error, so that the real cause is seen.
+    """
+    try:
+        return import_module(module)
+    except ModuleNotFoundError as exc:
+        if exc.name != module.partition(".")[0]:
+            raise
+        raise MissingExtraError(
+            f"{module} is not installed; run: pip install 'intimacy[{extra}]'"
+        ) from exc

@@ -1,0 +1,400 @@
+"""The records of the library: frozen, typed, and silent about text in their ``repr``.
+
+Every module hands these over and nothing else. Unknown is ``None``, never ``0`` or ``""``;
+shares and scores are fractions; times are aware. The form on disk is in `intimacy.store`.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum
+from typing import Any
+
+from intimacy.display import HTML, bar, table, when
+
+
+class _Word(str, Enum):
+    """An enumeration whose members are, print and compare as their words."""
+
+    def __str__(self) -> str:
+        return str(self.value)
+
+    def __repr__(self) -> str:
+        return repr(self.value)
+
+
+class Label(_Word):
+    """The four kinds of communicative intimacy, in the order of every score vector."""
+
+    COMMERCIAL = "commercial"
+    INTERACTIVE = "interactive"
+    RECIPROCAL = "reciprocal"
+    DISCLOSIVE = "disclosive"
+
+    @property
+    def italian(self) -> str:
+        """Display name in Italian."""
+        return _ITALIAN[self]
+
+
+_ITALIAN = {
+    Label.COMMERCIAL: "intimità commerciale",
+    Label.INTERACTIVE: "intimità interattiva",
+    Label.RECIPROCAL: "intimità reciproca",
+    Label.DISCLOSIVE: "intimità rivelativa",
+}
+
+
+class Role(_Word):
+    """Who speaks in a turn."""
+
+    CREATOR = "creator"
+    FOLLOWER = "follower"
+    STAFF = "staff"
+
+
+class Reason(_Word):
+    """Why a prediction has no label."""
+
+    LOW_CONFIDENCE = "low_confidence"
+    """The best score is below the threshold of the model."""
+    OUT_OF_SCOPE = "out_of_scope"
+    """Spam, followers among themselves, or text nobody can make out."""
+    NOT_ITALIAN = "not_italian"
+    TOO_SHORT = "too_short"
+    """No letter, digit or emoji is left."""
+    EMPTY = "empty"
+    """No turn has any text."""
+    INVALID = "invalid"
+    """The object given is not a thread; ``error`` says why."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Post:
+    """What the comments stand under."""
+
+    id: str | None = None
+    creator_id: str | None = None
+    """Account id or handle of the creator; None when nobody was identified."""
+    platform: str | None = None
+    text: str | None = field(default=None, repr=False)
+    """Caption, title, description; None when the export has none."""
+    published_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comment:
+    """One row of an export, before threads are built. Holds foreign identities: short-lived."""
+
+    id: str
+    post: Post
+    parent_id: str | None = None
+    """Id of the comment answered; None for a top-level comment."""
+    author_id: str | None = field(default=None, repr=False)
+    author_name: str | None = field(default=None, repr=False)
+    text: str = field(default="", repr=False)
+    created_at: datetime | None = None
+    created_at_is_estimate: bool = False
+    likes: int | None = None
+    creator_liked: bool | None = None
+    pinned: bool = False
+    is_creator: bool | None = None
+    """What the export itself says; None when it says nothing."""
+    declared_replies: int | None = None
+    """Replies the platform counts, which may be more than were fetched."""
+    line: int | None = None
+    """Row or line of the file, from 1, where the format has such."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Turn:
+    """One comment or reply of a thread."""
+
+    role: Role
+    text: str = field(repr=False)
+    """As exported, handles and contact details masked at import."""
+    id: str | None = None
+    author_id: str | None = None
+    """Pseudonym of a follower; the creator's own id."""
+    created_at: datetime | None = None
+    created_at_is_estimate: bool = False
+    parent_id: str | None = None
+    likes: int | None = None
+    creator_liked: bool | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """One comment under a post with every reply to it, oldest first; ``turns[0]`` is the root."""
+
+    id: str
+    turns: tuple[Turn, ...]
+    post: Post = field(default_factory=Post)
+    complete: bool | None = None
+    """Whether all replies that the platform counts are here; None when it does not say."""
+
+    @property
+    def n_turns(self) -> int:
+        """Number of turns."""
+        return len(self.turns)
+
+    @property
+    def has_creator_turn(self) -> bool:
+        """Whether the creator speaks in the thread."""
+        return any(turn.role is Role.CREATOR for turn in self.turns)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (turn.role, f"{len(turn.text)} characters", when(turn.created_at))
+            for turn in self.turns
+        ]
+        head = f"Thread {self.id} · {self.n_turns} turns · text hidden, see show()"
+        return table(head, ("role", "text", "time"), rows)
+
+    def show(self) -> HTML:
+        """The thread with its text, for a notebook. Comments are personal data."""
+        rows = [(turn.role, turn.text, when(turn.created_at)) for turn in self.turns]
+        if self.post.text:
+            rows.insert(0, ("caption", self.post.text, when(self.post.published_at)))  # type: ignore[arg-type]
+        return HTML(table(f"Thread {self.id}", ("role", "text", "time"), rows))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """What a profile needs of a thread beside its label: who spoke when. Never text."""
+
+    roles: tuple[Role, ...] = ()
+    author_ids: tuple[str | None, ...] = ()
+    created_at: tuple[datetime | None, ...] = ()
+    created_at_is_estimate: bool = False
+    complete: bool | None = None
+    has_caption: bool = False
+    published_at: datetime | None = None
+
+    @classmethod
+    def of(cls, thread: Thread) -> Structure:
+        """The structure of a thread."""
+        return cls(
+            roles=tuple(turn.role for turn in thread.turns),
+            author_ids=tuple(turn.author_id for turn in thread.turns),
+            created_at=tuple(turn.created_at for turn in thread.turns),
+            created_at_is_estimate=any(turn.created_at_is_estimate for turn in thread.turns),
+            complete=thread.complete,
+            has_caption=bool(thread.post.text),
+            published_at=thread.post.published_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A span of a turn that carries a prediction."""
+
+    turn: int
+    """Index into ``Thread.turns``; -1 is the caption."""
+    start: int
+    end: int
+    """Character offsets into the original text of the turn."""
+    weight: float
+    """How much the score of the label falls without the span."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model says of one thread.
+
+    ``scores`` is keyed by label, sums to 1 and is conditional on the thread being in scope;
+    ``scope`` is the probability that it is. ``label`` is None when the model abstains, and
+    ``reason`` then says why. Scores are empty where no model was run (``empty``,
+    ``too_short``, ``invalid``).
+    """
+
+    thread_id: str | None
+    label: Label | None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    reason: Reason | None = None
+    scope: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """The codebook's other attributes as the model reads them, by name."""
+    structure: Structure = field(default_factory=Structure, repr=False)
+    creator_id: str | None = None
+    post_id: str | None = None
+    platform: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    n_dropped_turns: int = 0
+    n_dropped_chars: int = 0
+    """Turns left out, and characters cut from turns kept, because the thread was too long."""
+    model_id: str | None = None
+    error: str | None = None
+
+    @property
+    def abstained(self) -> bool:
+        """Whether there is no label."""
+        return self.label is None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the model saw less than the whole thread."""
+        return self.n_dropped_turns > 0 or self.n_dropped_chars > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; the same record that `intimacy classify` writes."""
+        return plain(self)  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, f"{score:.2f}", bar(score))
+            for name, score in sorted(self.scores.items(), key=lambda item: -item[1])
+        ]
+        said = str(self.label) if self.label else f"abstained: {self.reason}"
+        return table(f"Thread {self.thread_id} · {said}", ("label", "score", ""), rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Share:
+    """A fraction with its interval, or the reason why it cannot be given."""
+
+    estimate: float | None = None
+    low: float | None = None
+    high: float | None = None
+    reason: str | None = None
+    """Why there is no estimate, or a caveat beside one."""
+
+    @property
+    def measurable(self) -> bool:
+        """Whether there is an estimate."""
+        return self.estimate is not None
+
+    def __str__(self) -> str:
+        if self.estimate is None:
+            return self.reason or "not measurable"
+        if self.low is None or self.high is None:
+            return f"{self.estimate:.2f}"
+        return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Profile:
+    """How one creator and their community relate, from classified threads. An estimate."""
+
+    creator_id: str | None
+    n_threads: int
+    n_labelled: int
+    abstentions: Mapping[str, int]
+    """Threads without a label, by reason."""
+    counts: Mapping[str, int]
+    """Threads by label, as counted."""
+    shares: Mapping[str, Share]
+    """Shares of the four among threads in scope, corrected for classifier error."""
+    raw_shares: Mapping[str, Share]
+    """Shares of the four among labelled threads, as counted."""
+    indices: Mapping[str, Share]
+    """Other measures by name, e.g. ``reply_rate``."""
+    coverage: float | None
+    """Labelled threads among those in scope."""
+    interval: float
+    """Probability that the intervals are meant to cover, e.g. 0.90."""
+    n_posts: int = 0
+    n_followers: int | None = None
+    n_incomplete: int = 0
+    window: tuple[datetime | None, datetime | None] = (None, None)
+    notes: tuple[str, ...] = ()
+    model_id: str | None = None
+
+    @property
+    def n_abstained(self) -> int:
+        """Threads without a label."""
+        return sum(self.abstentions.values())
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return plain(self)  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """Indented JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False, indent=2)
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One row a measure, for CSV and data frames."""
+        groups = (("share", self.shares), ("raw_share", self.raw_shares), ("index", self.indices))
+        return [
+            {
+                "creator_id": self.creator_id,
+                "kind": kind,
+                "name": str(name),
+                "estimate": share.estimate,
+                "low": share.low,
+                "high": share.high,
+                "n_threads": self.n_threads,
+                "reason": share.reason,
+            }
+            for kind, group in groups
+            for name, share in group.items()
+        ]
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, str(share), bar(share.estimate or 0.0))
+            for name, share in [*self.shares.items(), *self.indices.items()]
+        ]
+        head = (
+            f"{self.creator_id or 'creator unknown'} · {self.n_threads} threads · "
+            f"{self.n_abstained} abstained · {self.interval:.0%} intervals · "
+            "stima, non misura certa"
+        )
+        return table(head, ("measure", "estimate", ""), rows)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What an importer found, and what it could not."""
+
+    format: str
+    n_rows: int
+    n_threads: int
+    n_orphans: int = 0
+    """Replies whose parent is missing; kept, attached to the nearest known ancestor."""
+    n_cycles: int = 0
+    n_duplicates: int = 0
+    n_skipped: int = 0
+    """Rows that could not be read at all."""
+    n_incomplete: int = 0
+    """Threads with fewer replies than the platform counts."""
+    n_threads_with_creator: int = 0
+    role_source: Mapping[str, int] = field(default_factory=dict)
+    """How creators were recognised: rule → rows it decided."""
+    mergeable: bool = False
+    """Whether pseudonyms were made with a project key, so that imports can be joined."""
+    notes: tuple[str, ...] = ()
+
+    def __str__(self) -> str:
+        sources = ", ".join(f"{rule} ({n})" for rule, n in self.role_source.items()) or "nobody"
+        lines = [
+            f"{self.format}: {self.n_rows} rows → {self.n_threads} threads, "
+            f"{self.n_orphans} orphans, {self.n_cycles} cycles, {self.n_duplicates} duplicates, "
+            f"{self.n_skipped} skipped, {self.n_incomplete} incomplete; "
+            f"{self.n_threads_with_creator} threads with the creator, recognised via {sources}"
+        ]
+        return "\n".join([*lines, *(f"note: {note}" for note in self.notes)])
+
+
+def plain(value: Any) -> Any:
+    """JSON values of a record: enumerations as words, times as ISO 8601."""
+    if isinstance(value, Enum):
+        return value.value
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if dataclasses.is_dataclass(value):
+        return {f.name: plain(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return [plain(v) for v in value]
+    return value

@@ -1,0 +1,106 @@
+"""Rules on strings: what is masked, what counts as content, which script is written.
+
+Pure functions; every other module asks here instead of writing a pattern of its own.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import html
+import re
+import unicodedata
+
+MASKED_HANDLE = "@utente"
+"""What a handle becomes; also what the model was trained on."""
+
+_URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
+_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+_HANDLE = re.compile(r"(?<![\w@/])@[\w.·-]*\w")
+# Seven digits or more with phone punctuation between them; prices and years are shorter.
+_PHONE = re.compile(r"(?<![\w.,-])\+?\d(?:[\s./-]?\d){7,13}(?!\w)")
+_LEADING_HANDLE = re.compile(r"^\s*(@[\w.·-]*\w)")
+_CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
+_TAG = re.compile(r"<[^<>]{0,200}>")
+_BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
+_EMOJI = re.compile(
+    "[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\U00002300-\U000023ff"
+    "\U0000203c\U00002049\U00003030\U0000303d\U00003297\U00003299\U000000a9\U000000ae]"
+)
+
+
+def clean(text: str) -> str:
+    """Text of an export without control characters and lone surrogates; else as it stands."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        text = text.encode("utf-8", "replace").decode("utf-8")
+    return _CONTROL.sub("", text)
+
+
+def from_html(text: str) -> str:
+    """Plain text of a comment that a platform delivers as HTML."""
+    return html.unescape(_TAG.sub("", _BREAK.sub("\n", text)))
+
+
+def mask_pii(text: str, *, keep: frozenset[str] = frozenset()) -> str:
+    """Replace handles, e-mail addresses, links and phone numbers. Idempotent.
+
+    Args:
+        text: Any text.
+        keep: Handles that stay (the creator's), lower-case, without ``@``.
+    """
+    if "@" in text:
+        text = _EMAIL.sub("[email]", text)
+        text = _HANDLE.sub(
+            lambda m: m.group() if m.group()[1:].lower() in keep else MASKED_HANDLE, text
+        )
+    text = _URL.sub("[link]", text)
+    return _PHONE.sub("[telefono]", text)
+
+
+def addressee(text: str) -> str | None:
+    """The handle a reply opens with, without ``@``; None when it opens otherwise."""
+    match = _LEADING_HANDLE.match(text)
+    return None if match is None else match.group(1)[1:]
+
+
+def handle(name: str) -> str:
+    """A handle in the form in which two of them are compared."""
+    return unicodedata.normalize("NFC", name).strip().removeprefix("@").casefold()
+
+
+def has_content(text: str) -> bool:
+    """Whether a letter, a digit or an emoji is in it."""
+    return any(c.isalnum() for c in text) or _EMOJI.search(text) is not None
+
+
+def latin_share(text: str) -> float | None:
+    """Share of the letters that are Latin; None when there are no letters."""
+    letters = [c for c in text if c.isalpha()]
+    if not letters:
+        return None
+    return sum(map(_is_latin, letters)) / len(letters)
+
+
+_LATIN_NAMES = ("LATIN", "MATHEMATICAL", "FULLWIDTH LATIN", "FEMININE", "MASCULINE")
+
+
+def _is_latin(letter: str) -> bool:
+    # Below U+0250 (Basic to Extended-B) every letter is Latin; fancy fonts live far above.
+    return letter < "\u0250" or unicodedata.name(letter, "").startswith(_LATIN_NAMES)
+
+
+def pseudonym(key: bytes, domain: str, author: str) -> str:
+    """A follower's name within one creator's community.
+
+    HMAC-SHA256 over creator and author, 80 bits of it: without the key it cannot be undone by
+    hashing a list of handles, and the same person has another name under another creator.
+
+    Args:
+        key: Secret of the project.
+        domain: Creator id; the set within which one follower keeps one pseudonym.
+        author: Platform id or handle.
+    """
+    message = f"{len(domain)}:{domain}{author}".encode()
+    return hmac.new(key, message, hashlib.sha256).hexdigest()[:20]

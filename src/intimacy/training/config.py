@@ -1,0 +1,190 @@
+"""Configurations of training runs: TOML files read into frozen dataclasses.
+
+A key that the dataclass does not know is an error, never ignored. The recipes that made the
+shipped weights are package data, ``recipes/*.toml``, and are found by their bare name.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, TypeVar
+
+from intimacy.errors import ConfigError
+from intimacy.render import RenderConfig
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:  # pragma: no cover - same parser under its name on PyPI
+    import tomli as tomllib
+
+C = TypeVar("C")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TokenizerConfig:
+    """Byte-level BPE over Italian text."""
+
+    vocab_size: int = 16_384
+    min_frequency: int = 3
+    social_repeats: int = 3
+    """How often the social corpora are counted, against once for the rest."""
+    max_mb: int = 160
+    """Text read for the merges, in megabytes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class EncoderConfig:
+    """Shape of the student, a BERT of transformers."""
+
+    teacher: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Path or hub name of the sentence encoder that is warm start and teacher."""
+    layers: tuple[int, ...] = (0, 2, 4, 5)
+    """Teacher layers that the student starts from, in order."""
+    max_positions: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """`intimacy distill`: parallel sentences carry an English encoder into Italian.
+
+    Reimers & Gurevych 2020, "Making Monolingual Sentence Embeddings Multilingual using
+    Knowledge Distillation" (arXiv:2004.09813).
+    """
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    tiers: tuple[str, ...] = ("open", "nc", "unlicensed")
+    """Licence tiers of the text that may be used."""
+    passes: float = 2.0
+    """Passes over the parallel sentences."""
+    tokens_per_batch: int = 3_072
+    max_tokens: int = 96
+    lr_embeddings: float = 1e-3
+    lr_body: float = 2e-4
+    warmup: float = 0.03
+    """Share of the steps in which the rate rises from zero; it falls to zero at the end."""
+    weight_decay: float = 0.01
+    weight_cosine: float = 1.0
+    weight_mse: float = 4.0
+    weight_contrast: float = 0.1
+    informal: float = 0.4
+    """Share of the Italian sentences written as people type: no accents, no capitals…"""
+    seed: int = 20
+    checkpoint_every: int = 500
+    """Steps between checkpoints a killed run resumes from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class HeadsConfig:
+    """Weights of the heads in the loss; the label counts 1."""
+
+    scope: float = 1.0
+    axes: float = 0.25
+    """Each of the codebook's other attributes."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainConfig:
+    """`intimacy train`: an encoder and a labelled corpus make a model folder."""
+
+    heads: HeadsConfig = field(default_factory=HeadsConfig)
+    render: RenderConfig = field(default_factory=RenderConfig)
+    epochs: int = 12
+    patience: int = 4
+    """Epochs without a better development loss before the run stops."""
+    tokens_per_batch: int = 2_048
+    lr: float = 1.5e-4
+    lr_heads: float = 1e-3
+    layer_decay: float = 0.9
+    """Each layer below the top learns at this fraction of the rate above it."""
+    warmup: float = 0.1
+    weight_decay: float = 0.01
+    dropout: float = 0.1
+    informal: float = 0.15
+    """Share of the turns written without accents, capitals or punctuation, afresh each epoch."""
+    drop_caption: float = 0.15
+    """Share of the captions hidden, where the label does not need them."""
+    dev_share: float = 0.15
+    test_share: float = 0.20
+    """Shares of the personas held out where the corpus itself states no split."""
+    coverage_risk: float = 0.15
+    """Error rate that the abstention threshold aims at among the threads it answers."""
+    seed: int = 7
+
+
+def load(kind: type[C], source: str | Path | None) -> C:
+    """Read a configuration.
+
+    Args:
+        kind: The dataclass, e.g. `DistillConfig`.
+        source: A TOML file, the bare name of a shipped recipe, or None for the defaults.
+
+    Raises:
+        ConfigError: When the file is missing, is not TOML, or holds an unknown key or a value
+            of the wrong type.
+    """
+    if source is None:
+        return kind()
+    path = Path(source)
+    if path.suffix != ".toml":
+        recipe = resources.files("intimacy.training") / "recipes" / f"{source}.toml"
+        text = recipe.read_text("utf-8") if recipe.is_file() else None
+        if text is None:
+            names = sorted(
+                p.name.removesuffix(".toml")
+                for p in (resources.files("intimacy.training") / "recipes").iterdir()
+            )
+            raise ConfigError(f"no recipe {str(source)!r}; expected a .toml file or one of {names}")
+    else:
+        try:
+            text = path.read_text("utf-8")
+        except OSError as exc:
+            raise ConfigError(f"cannot read the configuration {path}: {exc.strerror}") from exc
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as exc:
+        raise ConfigError(f"{source}: not valid TOML: {exc}") from exc
+    return from_dict(kind, values, where=str(source))
+
+
+def from_dict(kind: type[C], values: dict[str, Any], *, where: str) -> C:
+    """Build a configuration from plain values; nested tables become nested dataclasses.
+
+    Raises:
+        ConfigError: On an unknown key or a value of the wrong type.
+    """
+    known = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(values) - set(known))
+    if unknown:
+        raise ConfigError(f"{where}: unknown key(s) {unknown}; expected some of {sorted(known)}")
+    defaults = kind()
+    built: dict[str, Any] = {}
+    for name, value in values.items():
+        default = getattr(defaults, name)
+        if dataclasses.is_dataclass(default):
+            if not isinstance(value, dict):
+                raise ConfigError(f"{where}: {name} is a table, got {type(value).__name__}")
+            built[name] = from_dict(type(default), value, where=f"{where} [{name}]")
+        elif isinstance(default, tuple):
+            if not isinstance(value, list):
+                raise ConfigError(f"{where}: {name} is a list, got {type(value).__name__}")
+            built[name] = tuple(value)
+        elif isinstance(default, float) and isinstance(value, int) and not isinstance(value, bool):
+            built[name] = float(value)
+        elif type(value) is not type(default):
+            raise ConfigError(
+                f"{where}: {name} is {type(default).__name__}, got {type(value).__name__}"
+            )
+        else:
+            built[name] = value
+    return kind(**built)
+
+
+def to_json(config: Any) -> str:
+    """The resolved configuration, every default spelled out, as JSON."""
+    return json.dumps(dataclasses.asdict(config), ensure_ascii=False, indent=2)

@@ -1,0 +1,318 @@
+"""`intimacy train`: a labelled corpus and an encoder make a model folder.
+
+Personas are held out for choosing (dev) and for the final figures (test). The network is
+exported first and calibrated as exported, so that what is stored fits what is run.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import math
+import random
+import shutil
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AutoTokenizer
+
+from intimacy import bundle as bundles
+from intimacy import corpus as corpora
+from intimacy.backends import Batch
+from intimacy.bundle import HEADS, Manifest
+from intimacy.classifier import Classifier, possible
+from intimacy.corpus import AnnotatedThread
+from intimacy.errors import CorpusError
+from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
+from intimacy.schema import Label, Thread
+from intimacy.training import calibration, results
+from intimacy.training.config import TrainConfig
+from intimacy.training.corpora import informal
+from intimacy.training.export import export
+from intimacy.training.model import ThreadModel, from_encoder, save
+from intimacy.training.progress import Progress
+
+_LABELS = tuple(str(label) for label in Label)
+
+
+@dataclass(frozen=True)
+class _Example:
+    item: AnnotatedThread
+    targets: dict[str, Tensor]
+    """Head → distribution over its values; heads without a known value are absent."""
+    allowed: Tensor
+    """Labels that the thread's structure leaves open, as booleans."""
+
+
+def train(
+    corpus: Path, out: Path, *, encoder: str, config: TrainConfig, name: str, version: str
+) -> str:
+    """Fine-tune, export, calibrate, evaluate; write the model folder.
+
+    Args:
+        corpus: JSONL file or folder, see `intimacy.corpus`.
+        out: Folder to write; appears only when it is whole.
+        encoder: transformers folder or hub name, with this library's special tokens.
+        config: What to do.
+        name: Name of the model.
+        version: Version of the model.
+
+    Returns: The figures on the held-out test personas, as JSON.
+
+    Raises:
+        CorpusError: When the corpus cannot be split or lacks a label.
+    """
+    items = corpora.load_corpus(corpus)
+    parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
+    _check(parts)
+    work = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(work, ignore_errors=True)
+    work.mkdir(parents=True)
+    tokenizer = AutoTokenizer.from_pretrained(encoder).backend_tokenizer
+    found = [tokenizer.id_to_token(i) for i in range(len(SPECIAL_TOKENS))]
+    if found != list(SPECIAL_TOKENS):
+        raise CorpusError(
+            f"{encoder}: the tokenizer starts with {found}; expected {list(SPECIAL_TOKENS)}. "
+            "Make one with 'intimacy distill'"
+        )
+    renderer = Renderer(tokenizer, config.render)
+    torch.manual_seed(config.seed)
+    network = from_encoder(encoder, HEADS, dropout=config.dropout)
+    _fit(network, parts["train"], parts["dev"], renderer, config, work / "metrics.jsonl")
+    save(network, work)
+    tokenizer.save(str(work / "tokenizer.json"))
+    export(network, work / "model.onnx")
+    prior = _prior(parts["train"])
+    manifest = Manifest(name=name, version=version, render=config.render, prior=prior)
+    bundles.write_manifest(work, manifest)
+    exported = Classifier(bundles.open_bundle(work))
+    manifest = calibration.calibrate(exported, manifest, parts["dev"], config)
+    bundles.write_manifest(work, manifest)
+    figures = results.evaluate(Classifier(bundles.open_bundle(work)), parts)
+    files = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
+    manifest = replace(
+        manifest,
+        files={file: bundles.digest(work / file) for file in files},
+        training={
+            "config": asdict(config),
+            "encoder": Path(encoder).name,
+            "corpus": {file.name: bundles.digest(file) for file in _files(corpus)},
+            "threads": {part: len(members) for part, members in parts.items()},
+            "personas": {part: len({i.persona for i in m}) for part, m in parts.items()},
+            "versions": {
+                p: metadata.version(p) for p in ("intimacy", "torch", "transformers", "onnxruntime")
+            },
+            "command": f"intimacy train {corpus.name} --encoder {Path(encoder).name}",
+            "test": figures,
+        },
+    )
+    bundles.write_manifest(work, manifest)
+    (work / "README.md").write_text(results.card(manifest), "utf-8")
+    shutil.rmtree(out, ignore_errors=True)
+    work.replace(out)
+    return json.dumps(figures, ensure_ascii=False, indent=2)
+
+
+def _files(corpus: Path) -> list[Path]:
+    return sorted(corpus.glob("*.jsonl")) if corpus.is_dir() else [corpus]
+
+
+def _check(parts: dict[str, list[AnnotatedThread]]) -> None:
+    for part in ("train", "dev"):
+        missing = set(_LABELS) - {str(i.label) for i in parts[part]}
+        if missing:
+            raise CorpusError(
+                f"the {part} part has no thread labelled {', '.join(sorted(missing))}; label "
+                "more threads, or change the seed of the split"
+            )
+
+
+def _prior(items: Sequence[AnnotatedThread]) -> dict[str, float]:
+    totals = {name: sum(i.target.get(name, 0.0) for i in items) for name in _LABELS}
+    whole = sum(totals.values())
+    return {name: value / whole for name, value in totals.items()}
+
+
+# -- examples
+
+
+def _example(item: AnnotatedThread) -> _Example:
+    allowed = torch.tensor([name in possible(item.thread) for name in _LABELS])
+    targets: dict[str, Tensor] = {}
+    scope = next(iter(item.flags), "in_scope")
+    targets["scope"] = _one_hot("scope", scope)
+    if not item.flags:
+        label = torch.tensor([item.target.get(name, 0.0) for name in _LABELS]) * allowed
+        if label.sum() > 0:
+            targets["label"] = label / label.sum()
+        for head in HEADS:
+            if head not in targets and (target := _axis(item, head)) is not None:
+                targets[head] = target
+    return _Example(item, targets, allowed)
+
+
+def _axis(item: AnnotatedThread, head: str) -> Tensor | None:
+    """Distribution of the annotators' answers on one axis; None where nobody answered."""
+    answers = [vote[head] for vote in item.votes if vote.get(head) is not None]
+    if not answers and item.attributes.get(head) is not None:
+        answers = [item.attributes[head]]
+    known = [_one_hot(head, answer) for answer in answers if answer in HEADS[head]]
+    return torch.stack(known).mean(0) if known else None
+
+
+def _one_hot(head: str, value: Any) -> Tensor:
+    out = torch.zeros(len(HEADS[head]))
+    out[HEADS[head].index(value)] = 1.0
+    return out
+
+
+def _varied(item: AnnotatedThread, config: TrainConfig, rng: random.Random) -> Thread:
+    """The thread as somebody else might have typed it; the label stays true."""
+    thread = item.thread
+    turns = tuple(
+        replace(turn, text=informal(turn.text, rng)) if rng.random() < config.informal else turn
+        for turn in thread.turns
+    )
+    post = thread.post
+    needs_caption = item.label is Label.DISCLOSIVE and not thread.has_creator_turn
+    if post.text and not needs_caption and rng.random() < config.drop_caption:
+        post = replace(post, text=None)
+    return replace(thread, turns=turns, post=post)
+
+
+# -- fitting
+
+
+def _fit(
+    network: ThreadModel,
+    train_items: Sequence[AnnotatedThread],
+    dev_items: Sequence[AnnotatedThread],
+    renderer: Renderer,
+    config: TrainConfig,
+    log: Path,
+) -> None:
+    """Train with early stopping on the development loss; leaves the best weights in place."""
+    examples = [_example(item) for item in train_items]
+    dev = [_example(item) for item in dev_items]
+    dev_inputs = [renderer.render(item.thread) for item in dev_items]
+    optimizer = _optimizer(network, config)
+    rng = random.Random(config.seed)
+    tokens = sum(len(renderer.render(e.item.thread).ids) for e in examples)
+    total = config.epochs * max(1, math.ceil(tokens * 1.15 / config.tokens_per_batch))
+    best, best_loss, waited, step = copy.deepcopy(network.state_dict()), math.inf, 0, 0
+    with Progress("train", total=config.epochs, unit="epoch", log=log) as bar:
+        for epoch in range(config.epochs):
+            network.train()
+            losses = []
+            inputs = [renderer.render(_varied(e.item, config, rng)) for e in examples]
+            for rows in _shuffled(inputs, config.tokens_per_batch, rng):
+                _set_rate(optimizer, step, total, config.warmup)
+                logits = _run(network, [inputs[i] for i in rows])
+                loss = _loss(logits, [examples[i] for i in rows], config)
+                optimizer.zero_grad(set_to_none=True)
+                loss.backward()
+                nn.utils.clip_grad_norm_(network.parameters(), 1.0)
+                optimizer.step()
+                losses.append(loss.item())
+                step += 1
+            dev_loss = _dev_loss(network, dev, dev_inputs, config)
+            mean = sum(losses) / len(losses)
+            bar.step(loss=f"{mean:.3f}", dev_loss=f"{dev_loss:.3f}")
+            bar.record(epoch=epoch, loss=mean, dev_loss=dev_loss)
+            if dev_loss < best_loss:
+                best, best_loss, waited = copy.deepcopy(network.state_dict()), dev_loss, 0
+            else:
+                waited += 1
+                if waited > config.patience:
+                    break
+    network.load_state_dict(best)
+
+
+def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimizer:
+    """AdamW; the deeper a layer, the more carefully it is changed."""
+    layers = network.encoder.config.num_hidden_layers
+    groups: dict[float, list[nn.Parameter]] = {}
+    for name, parameter in network.named_parameters():
+        if not name.startswith("encoder."):
+            rate = config.lr_heads
+        elif ".layer." in name:
+            depth = int(name.split(".layer.")[1].split(".")[0])
+            rate = config.lr * config.layer_decay ** (layers - 1 - depth)
+        else:
+            rate = config.lr * config.layer_decay**layers
+        groups.setdefault(rate, []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": params, "lr": rate, "peak": rate} for rate, params in groups.items()],
+        weight_decay=config.weight_decay,
+    )
+
+
+def _set_rate(optimizer: torch.optim.Optimizer, step: int, total: int, warmup: float) -> None:
+    rise = max(1, int(total * warmup))
+    fall = max(0.0, (total - step) / max(1, total - rise))
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"] * min((step + 1) / rise, fall)
+
+
+def _shuffled(inputs: Sequence[ModelInput], tokens: int, rng: random.Random) -> list[list[int]]:
+    """Batches of similar lengths, of at most ``tokens`` padded tokens, in random order."""
+    order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids) + rng.uniform(0, 12))
+    batches: list[list[int]] = []
+    longest = 0
+    for i in order:
+        longest = max(longest, len(inputs[i].ids)) if batches else len(inputs[i].ids)
+        if batches and (len(batches[-1]) + 1) * longest <= tokens:
+            batches[-1].append(i)
+        else:
+            batches.append([i])
+            longest = len(inputs[i].ids)
+    rng.shuffle(batches)
+    return batches
+
+
+def _run(network: ThreadModel, inputs: list[ModelInput]) -> Tensor:
+    batch = Batch.of(inputs)
+    arrays = (batch.input_ids, batch.attention_mask, batch.segments)
+    logits: Tensor = network(*(torch.from_numpy(array) for array in arrays))
+    return logits
+
+
+def _loss(logits: Tensor, examples: Sequence[_Example], config: TrainConfig) -> Tensor:
+    """Soft cross-entropy of every head over the threads that have a target for it."""
+    columns = Manifest(name="", version="").slices()
+    weights = {"label": 1.0, "scope": config.heads.scope}
+    total = logits.new_zeros(())
+    for head, where in columns.items():
+        rows = [i for i, e in enumerate(examples) if head in e.targets]
+        if not rows:
+            continue
+        raw = logits[rows, where]
+        if head == "label":
+            allowed = torch.stack([examples[i].allowed for i in rows])
+            raw = raw.masked_fill(~allowed, -1e4)
+        target = torch.stack([examples[i].targets[head] for i in rows])
+        loss = nn.functional.cross_entropy(raw, target)
+        total = total + weights.get(head, config.heads.axes) * loss
+    return total
+
+
+@torch.inference_mode()
+def _dev_loss(
+    network: ThreadModel,
+    examples: Sequence[_Example],
+    inputs: Sequence[ModelInput],
+    config: TrainConfig,
+) -> float:
+    """Loss of label and scope on the development threads."""
+    network.eval()
+    order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
+    logits = torch.cat(
+        [_run(network, [inputs[i] for i in order[s : s + 16]]) for s in range(0, len(order), 16)]
+    )
+    only = replace(config, heads=replace(config.heads, axes=0.0))
+    return float(_loss(logits, [examples[i] for i in order], only))

@@ -1,0 +1,87 @@
+"""The network: one encoder, pooled by who speaks, a linear head for each of the codebook's axes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+from transformers import AutoConfig, AutoModel
+
+from intimacy.errors import BundleError
+from intimacy.render import SEGMENTS
+
+POOLED = ("all", "caption", "follower", "creator")
+"""Mean-pooled views of the thread, side by side: what each side says is kept apart."""
+
+
+class ThreadModel(nn.Module):
+    """Encoder, pooling by segment, one hidden layer, heads side by side."""
+
+    def __init__(
+        self, encoder: Any, heads: Mapping[str, Sequence[Any]], *, dropout: float = 0.1
+    ) -> None:
+        super().__init__()
+        if hasattr(encoder, "pooler"):
+            encoder.pooler = None  # a second pooling that nothing here uses
+        width = encoder.config.hidden_size
+        self.encoder = encoder
+        self.dropout = nn.Dropout(dropout)
+        self.mix = nn.Linear(len(POOLED) * width, width)
+        self.heads = nn.Linear(width, sum(len(values) for values in heads.values()))
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, segments: Tensor) -> Tensor:
+        """Logits of all heads.
+
+        Args:
+            input_ids: (batch, tokens).
+            attention_mask: (batch, tokens), 1 for real tokens.
+            segments: (batch, tokens), index into `intimacy.render.SEGMENTS`.
+
+        Returns: (batch, total values of the heads).
+        """
+        hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        views = [attention_mask.bool()] + [segments == SEGMENTS.index(v) for v in POOLED[1:]]
+        masks = torch.stack(views, 1).to(hidden.dtype)
+        pooled = torch.bmm(masks, hidden) / masks.sum(-1, keepdim=True).clamp(min=1)
+        # One "token" a thread, so that the export sees matrix products throughout.
+        features = self.dropout(pooled.flatten(1).unsqueeze(1))
+        mixed = self.dropout(nn.functional.gelu(self.mix(features)))
+        logits: Tensor = self.heads(mixed).squeeze(1)
+        return logits
+
+
+def from_encoder(
+    source: str, heads: Mapping[str, Sequence[Any]], *, dropout: float = 0.1
+) -> ThreadModel:
+    """Fresh heads on a transformers encoder, by path or hub name."""
+    # Plain attention: the fused one has no ONNX counterpart worth having at this size.
+    encoder = AutoModel.from_pretrained(source, dtype=torch.float32, attn_implementation="eager")
+    return ThreadModel(encoder, heads, dropout=dropout)
+
+
+def save(model: ThreadModel, folder: Path) -> None:
+    """Weights in half precision and the encoder's configuration."""
+    weights = {name: p.detach().half().contiguous() for name, p in model.state_dict().items()}
+    save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})
+    (folder / "model.safetensors").chmod(0o644)  # safetensors writes it for its owner alone
+    (folder / "config.json").write_text(model.encoder.config.to_json_string(), "utf-8")
+
+
+def load(folder: Path, heads: Mapping[str, Sequence[Any]]) -> ThreadModel:
+    """The network of a model folder, in single precision.
+
+    Raises:
+        BundleError: When the weights do not fit the configuration.
+    """
+    config = AutoConfig.from_pretrained(folder)
+    model = ThreadModel(AutoModel.from_config(config, attn_implementation="eager"), heads)
+    weights = {name: p.float() for name, p in load_file(folder / "model.safetensors").items()}
+    try:
+        model.load_state_dict(weights)
+    except RuntimeError as exc:
+        raise BundleError(f"{folder}: model.safetensors does not fit config.json") from exc
+    return model.eval()
