@@ -132,7 +132,10 @@ def thread_to_dict(thread: Thread) -> dict[str, Any]:
 
 
 def _lean(turn: dict[str, Any]) -> dict[str, Any]:
-    return {k: v for k, v in turn.items() if k == "text" or (v is not None and v is not False)}
+    known = {k: v for k, v in turn.items() if v is not None}
+    if not known["created_at_is_estimate"]:
+        del known["created_at_is_estimate"]
+    return known
 
 
 # -- predictions

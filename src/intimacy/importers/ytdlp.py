@@ -75,7 +75,7 @@ def _read(document: Document, options: Options) -> Export:
             post=post,
             parent_id=id_of(row.get("parent")),
             author_id=id_of(row.get("author_id")),
-            author_name=row.get("author"),
+            author_name=id_of(row.get("author")),
             text=text_of(row.get("text") or row.get("html")),
             created_at=time_of(row.get("timestamp")),
             # Only YouTube's times come from relative text ("2 days ago").

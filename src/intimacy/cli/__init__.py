@@ -6,23 +6,26 @@ so that ``intimacy --help`` is instant.
 
 from __future__ import annotations
 
-import io
 import os
-import secrets
 import sys
-import tempfile
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from intimacy import __version__
+from intimacy.cli.sources import (
+    as_they_come,
+    options_of,
+    read_threads,
+    source_options,
+    stream_threads,
+    writing,
+)
 from intimacy.errors import IntimacyError, SourceError
 
 if TYPE_CHECKING:
-    from intimacy.schema import Prediction, Thread
     from intimacy.store import OnError
 
 
@@ -54,44 +57,19 @@ def main() -> None:
 _FILE = click.Path(path_type=Path, allow_dash=True)
 
 
-def _source_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Options of every command that reads exports."""
-    options = [
-        click.option("--format", "format_", metavar="NAME", help="Export format; else recognised."),
-        click.option("--creator", metavar="ID", help="Creator's @handle or account id."),
-        click.option("--no-creator", is_flag=True, help="Every turn is a follower's."),
-        click.option(
-            "--column",
-            "columns",
-            multiple=True,
-            metavar="FIELD=NAME",
-            help="Column of a table, e.g. text=Commento. Repeatable.",
-        ),
-        click.option("--post-id", metavar="ID", help="Post, where the export does not say."),
-        click.option(
-            "--key-file",
-            type=click.Path(path_type=Path, dir_okay=False),
-            help="Secret for pseudonyms; made on first use, readable by you only.",
-        ),
-    ]
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 @main.command("import")
 @click.argument("exports", nargs=-1, required=True, type=_FILE)
 @click.option("-o", "--out", type=_FILE, default="-", show_default=True, help="Threads, JSONL.")
-@_source_options
+@source_options
 def import_(exports: tuple[Path, ...], out: Path, **source: Any) -> None:
     """Read exports into threads, one JSON record a line."""
     from intimacy import store
 
-    options = _options(**source)
+    options = options_of(**source)
 
     def records() -> Iterator[dict[str, Any]]:
         for path in exports:
-            yield from map(store.thread_to_dict, _threads(path, options))
+            yield from map(store.thread_to_dict, read_threads(path, options))
 
     if out == Path("-"):
         for record in records():
@@ -113,7 +91,7 @@ def import_(exports: tuple[Path, ...], out: Path, **source: Any) -> None:
     show_default=True,
     help="At a broken JSONL line.",
 )
-@_source_options
+@source_options
 def classify(
     files: tuple[Path, ...], out: Path, model: Path | None, on_error: str, **source: Any
 ) -> None:
@@ -123,14 +101,14 @@ def classify(
     from intimacy import store
     from intimacy.classifier import load_model
 
-    options = _options(**source)
+    options = options_of(**source)
     skipped: list[Any] = []
-    with _writing(out) as stream:
+    with writing(out) as stream:
         classifier = load_model(model)
         with tqdm(desc="classify", unit="thread", file=sys.stderr, disable=None) as bar:
             for path in files:
-                threads = _stream(path, options, cast("OnError", on_error), skipped)
-                for prediction in _as_they_come(classifier.stream, threads):
+                threads = stream_threads(path, options, cast("OnError", on_error), skipped)
+                for prediction in as_they_come(classifier.stream, threads):
                     stream.write(store.encode_line(prediction))
                     bar.update()
     for error in skipped:
@@ -261,152 +239,3 @@ def distill(out: Path, corpora: str | None, config: str, device: str) -> None:
 
     folder = sources.locate(corpora)
     click.echo(distilling.distill(folder, out, load(DistillConfig, config), device=device))
-
-
-# -- sources and sinks
-
-
-def _options(
-    *,
-    format_: str | None,
-    creator: str | None,
-    no_creator: bool,
-    columns: Sequence[str],
-    post_id: str | None,
-    key_file: Path | None,
-) -> dict[str, Any]:
-    """Arguments of `read_export` out of the command's options."""
-    if creator is not None and no_creator:
-        raise click.UsageError("--creator and --no-creator exclude each other")
-    out: dict[str, Any] = {"format": format_, "post_id": post_id}
-    if no_creator:
-        out["creator"] = None
-    elif creator is not None:
-        out["creator"] = creator
-    pairs = [column.partition("=") for column in columns]
-    for field, sign, column in pairs:
-        if not (field and sign and column):
-            raise click.UsageError("--column expects FIELD=NAME, e.g. text=Commento")
-    out["columns"] = {field: column for field, _, column in pairs} or None
-    # One key for all files of a run, so that followers keep their names across them.
-    out["key"] = secrets.token_bytes(32) if key_file is None else _key(key_file)
-    out["key_is_kept"] = key_file is not None
-    return out
-
-
-def _key(path: Path) -> bytes:
-    """The project's secret; made when the file does not exist yet.
-
-    Raises:
-        SourceError: When it can be neither read nor made.
-    """
-    try:
-        if not path.exists():
-            handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-            with os.fdopen(handle, "w") as stream:
-                stream.write(secrets.token_hex(32) + "\n")
-            click.echo(f"intimacy: made a key in {path}; keep it apart from the data", err=True)
-        return path.read_bytes().strip()
-    except OSError as exc:
-        raise SourceError(f"{path}: cannot be used as a key file: {exc.strerror or exc}") from exc
-
-
-def _threads(path: Path, options: dict[str, Any]) -> list[Thread]:
-    """Threads of an export; what was found goes to stderr."""
-    from intimacy.importers import read_export
-
-    arguments = {k: v for k, v in options.items() if k != "key_is_kept"}
-    if path != Path("-"):
-        threads, report = read_export(path, **arguments)
-    else:
-        with _spooled(sys.stdin.buffer) as spooled:
-            threads, report = read_export(spooled, **arguments)
-    click.echo(f"intimacy: {path}: {report}", err=True)
-    if not options["key_is_kept"] and report.format != "record":
-        click.echo(
-            "note: pseudonyms made with a random key: results cannot be merged by follower with "
-            "another run; pass --key-file",
-            err=True,
-        )
-    return threads
-
-
-def _stream(
-    path: Path, options: dict[str, Any], on_error: OnError, skipped: list[Any]
-) -> Iterator[Thread]:
-    """Threads of a file; JSONL of records is read line by line, everything else whole."""
-    from intimacy import store
-
-    if path == Path("-"):
-        stream = cast(io.BufferedReader, sys.stdin.buffer)
-        if not _is_record(stream.peek(1 << 16)):
-            yield from _threads(path, options)
-            return
-        source: Path | IO[bytes] = stream
-    else:
-        head = _head(path)
-        if options["format"] not in (None, "record") or not _is_record(head):
-            yield from _threads(path, options)
-            return
-        source = path
-    yield from store.read_jsonl(
-        source,
-        store.thread_from_dict,
-        on_error=on_error,
-        skipped=skipped,
-    )
-
-
-def _head(path: Path) -> bytes:
-    try:
-        with path.open("rb") as stream:
-            return stream.read(1 << 16)
-    except OSError:
-        return b""  # the importer says what is wrong
-
-
-def _is_record(head: bytes) -> bool:
-    """Whether a file starts with a line that holds a thread."""
-    line = head.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0]
-    return line.startswith(b"{") and b'"turns"' in line
-
-
-def _as_they_come(
-    classify: Callable[[Iterator[Thread]], Iterator[Prediction]], threads: Iterator[Thread]
-) -> Iterator[Prediction]:
-    """Predictions of the threads before a broken line come out before its error does."""
-    failure: list[IntimacyError] = []
-
-    def until_broken() -> Iterator[Thread]:
-        try:
-            yield from threads
-        except IntimacyError as exc:
-            failure.append(exc)
-
-    yield from classify(until_broken())
-    if failure:
-        raise failure[0]
-
-
-@contextmanager
-def _spooled(stream: IO[bytes]) -> Iterator[Path]:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "stdin"
-        with path.open("wb") as target:
-            while block := stream.read(1 << 20):
-                target.write(block)
-        yield path
-
-
-@contextmanager
-def _writing(path: Path) -> Iterator[IO[bytes]]:
-    if path == Path("-"):
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
-        return
-    try:
-        stream = path.open("wb")
-    except OSError as exc:
-        raise SourceError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
-    with stream:
-        yield stream

@@ -1,0 +1,26 @@
+"""Paths and small builders that several tests share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from intimacy.schema import Post, Role, Thread, Turn
+
+ROOT = Path(__file__).resolve().parents[1]
+EXPORTS = Path(__file__).parent / "data" / "exports"
+
+
+def thread(*turns: tuple[str, str], caption: str | None = None, id: str = "t") -> Thread:
+    """A thread out of (role, text) pairs."""
+    return Thread(
+        id=id,
+        turns=tuple(Turn(role=Role(role), text=text) for role, text in turns),
+        post=Post(id="p", creator_id="@giulia", text=caption),
+    )
+
+
+@pytest.fixture
+def exports() -> Path:
+    return EXPORTS
