@@ -17,6 +17,18 @@ import numpy.typing as npt
 from intimacy.errors import BundleError
 from intimacy.render import ModelInput
 
+STEP = 8
+"""Lengths are padded to multiples of it."""
+
+
+def padded(length: int) -> int:
+    """Length to which a thread is padded, whatever its neighbours.
+
+    Kernels add up in an order that depends on the width; only threads padded to the same length
+    are batched, so that a score is the same to the last bit alone and in company.
+    """
+    return -(-length // STEP) * STEP
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:
@@ -28,8 +40,8 @@ class Batch:
 
     @classmethod
     def of(cls, inputs: list[ModelInput]) -> Batch:
-        """Pad to the longest."""
-        shape = (len(inputs), max(len(item.ids) for item in inputs))
+        """Pad to the longest, rounded up to a multiple of `STEP`."""
+        shape = (len(inputs), max(padded(len(item.ids)) for item in inputs))
         ids, mask, segments = (np.zeros(shape, dtype=np.int64) for _ in range(3))
         for row, item in enumerate(inputs):
             n = len(item.ids)

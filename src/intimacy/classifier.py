@@ -22,7 +22,7 @@ from tqdm.auto import tqdm
 
 from intimacy import store
 from intimacy import text as texts
-from intimacy.backends import Backend, Batch, OnnxBackend
+from intimacy.backends import Backend, Batch, OnnxBackend, padded
 from intimacy.bundle import Bundle, Manifest, open_bundle
 from intimacy.corpus import AnnotatedThread
 from intimacy.errors import IntimacyWarning, RecordError, ThreadError
@@ -101,8 +101,7 @@ class Classifier:
     def _logits(self, inputs: Sequence[ModelInput]) -> _Logits:
         width = sum(len(values) for values in self.manifest.heads.values())
         out = np.zeros((len(inputs), width), dtype=np.float32)
-        order = sorted(range(len(inputs)), key=lambda i: len(inputs[i].ids))
-        batches = _batches(order, [len(item.ids) for item in inputs])
+        batches = _batches([padded(len(item.ids)) for item in inputs])
 
         def run(rows: list[int]) -> None:
             out[rows] = self._backend.logits(Batch.of([inputs[i] for i in rows]))
@@ -348,15 +347,18 @@ def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return result
 
 
-def _batches(order: Sequence[int], lengths: Sequence[int]) -> list[list[int]]:
-    """Rows in batches of at most `TOKENS_PER_BATCH` padded tokens; ``order`` is by length."""
+def _batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of equal padded length, in batches of at most `TOKENS_PER_BATCH` tokens."""
+    open_: dict[int, list[int]] = {}
     out: list[list[int]] = []
-    for i in order:
-        if out and (len(out[-1]) + 1) * lengths[i] <= TOKENS_PER_BATCH:
-            out[-1].append(i)
-        else:
-            out.append([i])
-    return out
+    for i, length in enumerate(lengths):
+        rows = open_.get(length)
+        if rows is None or (len(rows) + 1) * length > TOKENS_PER_BATCH:
+            rows = open_[length] = []
+            out.append(rows)
+        rows.append(i)
+    # Long ones first: the last batch to finish is then a short one.
+    return sorted(out, key=lambda rows: -lengths[rows[0]] * len(rows))
 
 
 def _cores() -> int:

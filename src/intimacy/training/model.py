@@ -47,10 +47,10 @@ class ThreadModel(nn.Module):
         views = [attention_mask.bool()] + [segments == SEGMENTS.index(v) for v in POOLED[1:]]
         masks = torch.stack(views, 1).to(hidden.dtype)
         pooled = torch.bmm(masks, hidden) / masks.sum(-1, keepdim=True).clamp(min=1)
-        # One "token" a thread, so that the export sees matrix products throughout.
-        features = self.dropout(pooled.flatten(1).unsqueeze(1))
-        mixed = self.dropout(nn.functional.gelu(self.mix(features)))
-        logits: Tensor = self.heads(mixed).squeeze(1)
+        # Two dimensions: the export leaves such layers in full precision, which they need, since
+        # an 8-bit product of a single row takes another kernel than one of many.
+        mixed = self.dropout(nn.functional.gelu(self.mix(self.dropout(pooled.flatten(1)))))
+        logits: Tensor = self.heads(mixed)
         return logits
 
 

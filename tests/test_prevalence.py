@@ -1,0 +1,131 @@
+"""Shares corrected for classifier error."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from conftest import thread
+from hypothesis import given
+from hypothesis import strategies as st
+
+from intimacy import prevalence
+from intimacy.evaluation import (
+    brier,
+    calibration_error,
+    cluster_interval,
+    confusion,
+    macro_f1,
+    structure_rules,
+)
+from intimacy.schema import Label
+
+ORDER = tuple(str(label) for label in Label)
+EVEN = dict.fromkeys(ORDER, 0.25)
+
+
+@given(st.lists(st.floats(0, 1), min_size=4, max_size=4).filter(lambda v: sum(v) > 0.01))
+def test_cells_sum_to_the_grid_and_stay_close(values: list[float]) -> None:
+    scores = {name: v / sum(values) for name, v in zip(ORDER, values, strict=True)}
+    cell = prevalence.cell(scores, ORDER)
+    assert sum(cell) == prevalence.GRID and min(cell) >= 0
+    for name, count in zip(ORDER, cell, strict=True):
+        assert abs(count / prevalence.GRID - scores[name]) <= 1 / prevalence.GRID + 1e-9
+
+
+def draw_scores(mix: np.ndarray, n: int, rng: np.random.Generator) -> list[dict[str, float]]:
+    """Calibrated posteriors under an even prior of a classifier that is often wrong."""
+    labels = rng.choice(4, size=n, p=mix)
+    logits = rng.normal(size=(n, 4)) + 1.6 * np.eye(4)[labels]
+    # Exact posterior of the generating model: the density ratio is linear in the logits.
+    posterior = np.exp(1.6 * logits)
+    posterior /= posterior.sum(1, keepdims=True)
+    return [dict(zip(ORDER, row, strict=True)) for row in posterior.tolist()]
+
+
+def test_shares_recover_a_mix_that_counting_gets_wrong() -> None:
+    rng = np.random.default_rng(1)
+    mix = np.array([0.05, 0.80, 0.10, 0.05])
+    scores = draw_scores(mix, 2_000, rng)
+    cells = Counter(prevalence.cell(s, ORDER) for s in scores)
+    found = prevalence.shares(cells, ORDER, prior=EVEN)
+    counted = Counter(max(s, key=s.__getitem__) for s in scores)
+    for name, true in zip(ORDER, mix, strict=True):
+        share = found[name]
+        assert share.estimate == pytest.approx(true, abs=0.05)
+        assert share.low is not None and share.high is not None
+        assert share.low <= share.estimate <= share.high
+    assert abs(counted["interactive"] / 2_000 - 0.80) > 0.1, "counting is far off"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("n", [50, 200])
+def test_nominal_intervals_cover(n: int) -> None:
+    rng = np.random.default_rng(7)
+    inside = total = 0
+    for _ in range(120):
+        mix = rng.dirichlet([1.0, 1.0, 1.0, 1.0])
+        cells = Counter(prevalence.cell(s, ORDER) for s in draw_scores(mix, n, rng))
+        for name, true in zip(ORDER, mix, strict=True):
+            share = prevalence.shares(cells, ORDER, prior=EVEN)[name]
+            inside += share.low <= true <= share.high  # type: ignore[operator]
+            total += 1
+    assert 0.86 <= inside / total <= 0.94
+
+
+def test_the_order_of_the_cells_changes_nothing() -> None:
+    cells = {(50, 0, 0, 0): 3, (10, 20, 10, 10): 5, (0, 0, 25, 25): 2}
+    backwards = dict(reversed(cells.items()))
+    assert prevalence.shares(cells, ORDER, prior=EVEN) == prevalence.shares(
+        backwards, ORDER, prior=EVEN
+    )
+
+
+def test_rate_has_a_jeffreys_interval() -> None:
+    share = prevalence.rate(3, 10)
+    assert share.estimate == 0.3
+    assert (share.low, share.high) == (
+        pytest.approx(0.122, abs=0.005),
+        pytest.approx(0.554, abs=0.005),
+    )
+    assert prevalence.rate(0, 5).low == 0
+    assert prevalence.rate(0, 0).estimate is None
+
+
+def test_metrics_agree_with_scikit_learn() -> None:
+    sklearn = pytest.importorskip("sklearn.metrics")
+    rng = np.random.default_rng(0)
+    truth, said = (rng.choice(ORDER, 200).tolist() for _ in range(2))
+    assert macro_f1(truth, said, ORDER) == pytest.approx(
+        sklearn.f1_score(truth, said, average="macro")
+    )
+    assert (
+        confusion(truth, said, ORDER)
+        == sklearn.confusion_matrix(truth, said, labels=list(ORDER)).tolist()
+    )
+
+
+def test_calibration_and_brier_of_known_cases() -> None:
+    sure = np.ones(30)
+    assert calibration_error(sure, np.ones(30, dtype=bool)) == 0
+    assert calibration_error(sure, np.zeros(30, dtype=bool)) == 1
+    assert brier(np.eye(4), np.arange(4)) == 0
+    assert brier(np.full((2, 4), 0.25), np.array([0, 3])) == pytest.approx(0.75)
+
+
+def test_cluster_interval_is_wider_than_one_over_rows() -> None:
+    values = np.repeat([0.0, 1.0, 0.0, 1.0], 25)
+
+    def mean(rows: object) -> float:
+        return float(values[list(rows)].mean())  # type: ignore[call-overload]
+
+    by_cluster = cluster_interval(mean, np.repeat(range(4), 25).tolist())
+    by_row = cluster_interval(mean, list(range(100)))
+    assert by_cluster.high - by_cluster.low > 2 * (by_row.high - by_row.low)  # type: ignore[operator]
+
+
+def test_structure_rules() -> None:
+    assert structure_rules(thread(("follower", "Quanto costa?"))) is Label.COMMERCIAL
+    assert structure_rules(thread(("follower", "ciao"), ("creator", "ciao"))) is Label.RECIPROCAL
+    assert structure_rules(thread(("follower", "ciao"))) is Label.INTERACTIVE
