@@ -87,6 +87,14 @@ def test_classifying_needs_no_training_package() -> None:
     assert not loaded(code) & {"torch", "transformers", "pandas", "sklearn", "datasets"}
 
 
+def test_running_the_model_leaves_no_file_and_no_identifier(tmp_path: Path) -> None:
+    """ONNX Runtime's telemetry would write to the home folder on import."""
+    code = "import intimacy; intimacy.classify_thread([('follower', 'ciao')])"
+    env = {"HOME": str(tmp_path), "XDG_CACHE_HOME": str(tmp_path / "cache")}
+    subprocess.run([sys.executable, "-c", code], env=env, cwd=tmp_path, check=True)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_every_public_name_exists_and_nothing_else_does() -> None:
     for name in intimacy.__all__:
         assert getattr(intimacy, name) is not None

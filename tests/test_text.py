@@ -54,6 +54,24 @@ def test_latin_share() -> None:
     assert texts.latin_share("🔥🔥 123") is None
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("I love this so much, thank you", "en"),
+        ("gracias, me encanta el vídeo y los perros", "es"),
+        ("vielen Dank, das ist sehr schön", "de"),
+        ("love this video", "en"),
+        ("slay queen", None),
+        ("so che è dura, thank you for this", "it"),
+        ("mo' basta guagliò", None),
+        ("🔥🔥", None),
+        ("Bella questa chiacchierata tra human safari e gli altri", "it"),
+    ],
+)
+def test_language_is_proven_by_function_words_or_not_at_all(text: str, expected: str) -> None:
+    assert texts.language(text) == expected
+
+
 def test_handles_compare_without_case_and_at() -> None:
     assert texts.handle(" @GiuliaEsempio") == texts.handle("giuliaesempio")
 

@@ -23,7 +23,7 @@ from tqdm.auto import tqdm
 from intimacy import store
 from intimacy import text as texts
 from intimacy.backends import Backend, Batch, OnnxBackend, padded
-from intimacy.bundle import Bundle, Manifest, open_bundle
+from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
 from intimacy.corpus import AnnotatedThread
 from intimacy.errors import IntimacyWarning, RecordError, ThreadError
 from intimacy.render import ModelInput, Renderer
@@ -38,6 +38,7 @@ MIN_LATIN = 0.5
 """Below this share of Latin letters a text cannot be Italian."""
 
 _Logits = npt.NDArray[np.float32]
+_NOT_ITALIAN = HEADS["scope"].index("not_italian")
 
 
 class Classifier:
@@ -130,8 +131,9 @@ class Classifier:
             return self._prediction(item, reason=Reason.EMPTY)
         if not any(texts.has_content(text) for text in filled):
             return self._prediction(item, reason=Reason.TOO_SHORT)
-        latin = texts.latin_share(" ".join(text[:2000] for text in filled[:50]))
-        if latin is not None and latin < MIN_LATIN:
+        sample = _sample(item)
+        latin = texts.latin_share(sample)
+        if (latin is not None and latin < MIN_LATIN) or texts.language(sample) not in ("it", None):
             return self._prediction(item, reason=Reason.NOT_ITALIAN)
         return None
 
@@ -143,6 +145,8 @@ class Classifier:
         raw[[name not in allowed for name in names]] = -np.inf
         scores = dict(zip(names, softmax(raw / manifest.temperature).tolist(), strict=True))
         scope_logits = logits[self._slices["scope"]].astype(np.float64)
+        if texts.language(_sample(thread)) == "it":
+            scope_logits[_NOT_ITALIAN] = -np.inf
         scope = softmax(scope_logits / manifest.scope_temperature)
         best = max(scores, key=scores.__getitem__)
         reason: Reason | None = None
@@ -328,6 +332,12 @@ def _warn_string() -> None:
             IntimacyWarning,
             stacklevel=5,
         )
+
+
+def _sample(thread: Thread) -> str:
+    """Enough of a thread's text to tell the language, whatever its length."""
+    filled = [turn.text[:2000] for turn in thread.turns if turn.text.strip()]
+    return " ".join(filled[:50])
 
 
 def possible(thread: Thread) -> frozenset[str]:

@@ -8,8 +8,11 @@ from __future__ import annotations
 import hashlib
 import hmac
 import html
+import json
 import re
 import unicodedata
+from functools import lru_cache
+from importlib import resources
 
 MASKED_HANDLE = "@utente"
 """What a handle becomes; also what the model was trained on."""
@@ -89,6 +92,32 @@ _LATIN_NAMES = ("LATIN", "MATHEMATICAL", "FULLWIDTH LATIN", "FEMININE", "MASCULI
 def _is_latin(letter: str) -> bool:
     # Below U+0250 (Basic to Extended-B) every letter is Latin; fancy fonts live far above.
     return letter < "\u0250" or unicodedata.name(letter, "").startswith(_LATIN_NAMES)
+
+
+_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?")
+_FOREIGN_WORDS = 2
+
+
+@lru_cache(maxsize=1)
+def _function_words() -> tuple[frozenset[str], dict[str, frozenset[str]]]:
+    raw = (resources.files("intimacy") / "resources" / "function_words.json").read_bytes()
+    lists = {k: frozenset(v) for k, v in json.loads(raw).items() if isinstance(v, list)}
+    return lists.pop("it"), lists
+
+
+def language(text: str) -> str | None:
+    """Code of the language that small frequent words prove; None when they prove nothing.
+
+    ``it`` where a single Italian one stands; another where there is none and two of that
+    language do. Short texts, dialect, slang and emoji prove nothing.
+    """
+    words = {w.replace("’", "'") for w in _WORD.findall(text.lower())}
+    italian, others = _function_words()
+    if not italian.isdisjoint(words):
+        return "it"
+    found = {code: len(words & known) for code, known in others.items()}
+    best = max(found, key=found.__getitem__)
+    return best if found[best] >= _FOREIGN_WORDS else None
 
 
 def pseudonym(key: bytes, domain: str, author: str) -> str:

@@ -109,10 +109,15 @@ class TrainConfig:
     """Share of the turns written without accents, capitals or punctuation, afresh each epoch."""
     drop_caption: float = 0.15
     """Share of the captions hidden, where the label does not need them."""
+    swap_caption: float = 0.25
+    """Share of the threads given another thread's caption, where the label does not need it: a
+    caption that no turn takes up decides nothing."""
+    boilerplate: float = 0.4
+    """Share of the captions that get lines as they end descriptions: links, codes, credits."""
     dev_share: float = 0.15
     test_share: float = 0.20
     """Shares of the personas held out where the corpus itself states no split."""
-    coverage_risk: float = 0.15
+    coverage_risk: float = 0.10
     """Error rate that the abstention threshold aims at among the threads it answers."""
     seed: int = 7
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 
 import logging
 import warnings
+from importlib import import_module
 from pathlib import Path
 
 import onnx
 import torch
-from onnxruntime.quantization.matmul_nbits_quantizer import (
-    DefaultWeightOnlyQuantConfig,
-    MatMulNBitsQuantizer,
-)
 from torch import Tensor, nn
 
+from intimacy.backends import runtime
 from intimacy.training.model import ThreadModel
 
 _BLOCK = 128
@@ -66,13 +64,15 @@ def export(model: ThreadModel, path: Path) -> None:
 
 
 def _quantise(source: Path, target: Path) -> None:
+    runtime()
+    quantization = import_module("onnxruntime.quantization.matmul_nbits_quantizer")
     # The quantizer lists every node it looks at.
     logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.ERROR)
     settings = {"block_size": _BLOCK, "is_symmetric": True, "accuracy_level": 4}
-    quantizer = MatMulNBitsQuantizer(
+    quantizer = quantization.MatMulNBitsQuantizer(
         onnx.load(source),
         bits=8,
-        algo_config=DefaultWeightOnlyQuantConfig(bits=8, **settings),
+        algo_config=quantization.DefaultWeightOnlyQuantConfig(bits=8, **settings),
         **settings,
     )
     quantizer.process()

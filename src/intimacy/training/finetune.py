@@ -13,7 +13,7 @@ import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata
+from importlib import metadata, resources
 from pathlib import Path
 from typing import Any
 
@@ -171,18 +171,42 @@ def _one_hot(head: str, value: Any) -> Tensor:
     return out
 
 
-def _varied(item: AnnotatedThread, config: TrainConfig, rng: random.Random) -> Thread:
-    """The thread as somebody else might have typed it; the label stays true."""
-    thread = item.thread
-    turns = tuple(
-        replace(turn, text=informal(turn.text, rng)) if rng.random() < config.informal else turn
-        for turn in thread.turns
-    )
-    post = thread.post
-    needs_caption = item.label is Label.DISCLOSIVE and not thread.has_creator_turn
-    if post.text and not needs_caption and rng.random() < config.drop_caption:
-        post = replace(post, text=None)
-    return replace(thread, turns=turns, post=post)
+class _Variation:
+    """Threads as somebody else might have typed and posted them; the labels stay true."""
+
+    def __init__(self, items: Sequence[AnnotatedThread], config: TrainConfig) -> None:
+        self._config = config
+        self._captions = sorted({i.thread.post.text for i in items if i.thread.post.text})
+        lines = (resources.files("intimacy.training") / "descriptions.txt").read_text("utf-8")
+        self._boilerplate = lines.splitlines()
+
+    def of(self, item: AnnotatedThread, rng: random.Random) -> Thread:
+        """One variation, drawn afresh."""
+        thread, informally = item.thread, self._config.informal
+        turns = tuple(
+            replace(turn, text=informal(turn.text, rng)) if rng.random() < informally else turn
+            for turn in thread.turns
+        )
+        caption = self._caption(item, thread.post.text, rng)
+        return replace(thread, turns=turns, post=replace(thread.post, text=caption))
+
+    def _caption(
+        self, item: AnnotatedThread, caption: str | None, rng: random.Random
+    ) -> str | None:
+        config = self._config
+        # What the creator tells stands in the caption unless an answer of theirs tells it.
+        told = Label.DISCLOSIVE in (item.label, item.secondary)
+        needed = told and item.attributes.get("creator_response") != "contingent"
+        if not needed:
+            draw = rng.random()
+            if draw < config.drop_caption:
+                return None
+            if draw < config.drop_caption + config.swap_caption and self._captions:
+                caption = rng.choice(self._captions)
+        if caption and rng.random() < config.boilerplate:
+            extra = rng.sample(self._boilerplate, rng.randint(1, 5))
+            caption = "\n".join([caption, *extra])
+        return caption
 
 
 # -- fitting
@@ -198,20 +222,21 @@ def _fit(
 ) -> None:
     """Train with early stopping on the development loss; leaves the best weights in place."""
     examples = [_example(item) for item in train_items]
+    variation = _Variation(train_items, config)
     dev = [_example(item) for item in dev_items]
     dev_inputs = [renderer.render(item.thread) for item in dev_items]
     optimizer = _optimizer(network, config)
     rng = random.Random(config.seed)
-    tokens = sum(len(renderer.render(e.item.thread).ids) for e in examples)
-    total = config.epochs * max(1, math.ceil(tokens * 1.15 / config.tokens_per_batch))
-    best, best_loss, waited, step = copy.deepcopy(network.state_dict()), math.inf, 0, 0
+    best, best_loss, waited = copy.deepcopy(network.state_dict()), math.inf, 0
     with Progress("train", total=config.epochs, unit="epoch", log=log) as bar:
         for epoch in range(config.epochs):
             network.train()
             losses = []
-            inputs = [renderer.render(_varied(e.item, config, rng)) for e in examples]
-            for rows in _shuffled(inputs, config.tokens_per_batch, rng):
-                _set_rate(optimizer, step, total, config.warmup)
+            inputs = [renderer.render(variation.of(e.item, rng)) for e in examples]
+            batches = _shuffled(inputs, config.tokens_per_batch, rng)
+            for number, rows in enumerate(batches):
+                done = (epoch + (number + 1) / len(batches)) / config.epochs
+                _set_rate(optimizer, done, config.warmup)
                 logits = _run(network, [inputs[i] for i in rows])
                 loss = _loss(logits, [examples[i] for i in rows], config)
                 optimizer.zero_grad(set_to_none=True)
@@ -219,7 +244,6 @@ def _fit(
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 losses.append(loss.item())
-                step += 1
             dev_loss = _dev_loss(network, dev, dev_inputs, config)
             mean = sum(losses) / len(losses)
             bar.step(loss=f"{mean:.3f}", dev_loss=f"{dev_loss:.3f}")
@@ -252,11 +276,11 @@ def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimiz
     )
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, step: int, total: int, warmup: float) -> None:
-    rise = max(1, int(total * warmup))
-    fall = max(0.0, (total - step) / max(1, total - rise))
+def _set_rate(optimizer: torch.optim.Optimizer, done: float, warmup: float) -> None:
+    """Linear rise over the share ``warmup`` of the run, linear fall to zero at its end."""
+    factor = min(done / warmup if warmup else 1.0, (1 - done) / max(1 - warmup, 1e-9))
     for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * min((step + 1) / rise, fall)
+        group["lr"] = group["peak"] * factor
 
 
 def _shuffled(inputs: Sequence[ModelInput], tokens: int, rng: random.Random) -> list[list[int]]:

@@ -1,0 +1,218 @@
+"""Training end to end: a tiny encoder is distilled, fine-tuned, exported, calibrated and run."""
+
+from __future__ import annotations
+
+import json
+import lzma
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from conftest import ROOT
+
+from intimacy import corpus, store
+from intimacy.bundle import HEADS, open_bundle
+from intimacy.classifier import Classifier
+from intimacy.errors import ConfigError, CorpusError
+from intimacy.schema import Label
+
+torch = pytest.importorskip("torch")
+pytestmark = [
+    pytest.mark.slow,
+    # torch and transformers deprecate their own calls between versions.
+    pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning"),
+]
+
+SENTENCES = [
+    ("How much does it cost?", "Quanto costa?"),
+    ("I cried yesterday at home.", "Ieri ho pianto a casa."),
+    ("Thank you so much!", "Grazie mille!"),
+    ("The recipe needs two eggs.", "La ricetta vuole due uova."),
+] * 25
+
+
+@pytest.fixture(scope="module")
+def corpora(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("corpora")
+    for part in ("text", "social", "parallel"):
+        (folder / part).mkdir()
+    italian = [{"text": it, "source": "test"} for _, it in SENTENCES]
+    for name in ("text/blogs.open", "text/books.nc", "social/comments"):
+        with lzma.open(folder / f"{name}.jsonl.xz", "wt", encoding="utf-8") as stream:
+            stream.writelines(json.dumps(row) + "\n" for row in italian)
+    with lzma.open(folder / "parallel/en-it.tsv.xz", "wt", encoding="utf-8") as stream:
+        stream.write("en\tit\n")
+        stream.writelines(f"{en}\t{it}\n" for en, it in SENTENCES)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small random BERT with an English tokenizer, saved as the hub would."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
+    from transformers import BertConfig, BertModel, PreTrainedTokenizerFast
+
+    folder = tmp_path_factory.mktemp("teacher")
+    tokenizer = Tokenizer(models.WordPiece(unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    tokenizer.train_from_iterator(
+        [en for en, _ in SENTENCES],
+        trainers.WordPieceTrainer(vocab_size=200, special_tokens=special, show_progress=False),
+    )
+    PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="[PAD]", unk_token="[UNK]"
+    ).save_pretrained(folder)
+    torch.manual_seed(0)
+    config = BertConfig(
+        vocab_size=200,
+        hidden_size=32,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        intermediate_size=64,
+    )
+    BertModel(config).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def encoder(corpora: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from intimacy.training.config import DistillConfig, EncoderConfig, TokenizerConfig
+    from intimacy.training.distill import distill
+
+    config = DistillConfig(
+        tokenizer=TokenizerConfig(vocab_size=320, min_frequency=1),
+        encoder=EncoderConfig(teacher=str(teacher), layers=(0, 2), max_positions=300),
+        passes=2,
+        tokens_per_batch=256,
+    )
+    return distill(corpora, tmp_path_factory.mktemp("encoder"), config)
+
+
+@pytest.fixture(scope="module")
+def model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from intimacy.training.config import TrainConfig
+    from intimacy.training.finetune import train
+
+    out = tmp_path_factory.mktemp("model") / "m"
+    config = TrainConfig(epochs=2, lr=1e-3)
+    figures = json.loads(
+        train(
+            ROOT / "data" / "threads",
+            out,
+            encoder=str(encoder),
+            config=config,
+            name="tiny",
+            version="0",
+        )
+    )
+    assert set(figures["macro_f1"]) == {
+        "model",
+        "majority",
+        "structure_rules",
+        "tfidf_logistic_regression",
+    }
+    return out
+
+
+def test_encoder_loads_as_any_other(encoder: Path) -> None:
+    from transformers import AutoModel, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(encoder)
+    batch = tokenizer("Ciao bellissimaaaa 😍", return_tensors="pt")
+    hidden = AutoModel.from_pretrained(encoder).float()(**batch).last_hidden_state
+    assert hidden.shape[-1] == 32 and not torch.isnan(hidden).any()
+    assert not (encoder / "checkpoint.pt").exists()
+    rows = [json.loads(line) for line in (encoder / "metrics.jsonl").read_text().splitlines()]
+    assert all({"loss", "tokens_per_s"} <= set(row) for row in rows)
+
+
+def test_model_folder_is_complete(model: Path) -> None:
+    names = {path.name for path in model.iterdir()}
+    expected = {"model.onnx", "model.safetensors", "tokenizer.json", "config.json"}
+    assert names == expected | {"manifest.json", "README.md", "metrics.jsonl"}
+    bundle = open_bundle(model)
+    bundle.verify()
+    manifest = bundle.manifest
+    assert sum(manifest.prior.values()) == pytest.approx(1)
+    assert manifest.temperature > 0 and 0 < manifest.threshold < 1
+    assert np.array(manifest.dev_confusion).shape == (4, 4)
+    assert "Synthetic threads" in (model / "README.md").read_text("utf-8")
+
+
+def test_the_exported_network_agrees_with_torch(model: Path) -> None:
+    from intimacy.backends import Batch
+    from intimacy.training.model import load
+
+    classifier = Classifier(open_bundle(model))
+    network = load(model, HEADS)
+    threads = [item.thread for item in corpus.load_corpus(ROOT / "data" / "threads")[:60]]
+    found = classifier.logits(threads)
+    for thread, row in zip(threads, found, strict=True):
+        batch = Batch.of([classifier._renderer.render(thread)])
+        arrays = (batch.input_ids, batch.attention_mask, batch.segments)
+        with torch.inference_mode():
+            expected = network(*map(torch.from_numpy, arrays))[0].numpy()
+        np.testing.assert_allclose(row, expected, atol=0.05)
+
+
+def test_training_is_deterministic(encoder: Path, model: Path, tmp_path: Path) -> None:
+    from intimacy.training.config import TrainConfig
+    from intimacy.training.finetune import train
+
+    config = TrainConfig(epochs=2, lr=1e-3)
+    source = ROOT / "data" / "threads"
+    train(source, tmp_path / "m", encoder=str(encoder), config=config, name="tiny", version="0")
+    first, second = (open_bundle(path).manifest for path in (model, tmp_path / "m"))
+    assert first.files == second.files and first.temperature == second.temperature
+
+
+def test_corpora_that_cannot_serve_are_refused(encoder: Path, tmp_path: Path) -> None:
+    from intimacy.training.config import TrainConfig
+    from intimacy.training.finetune import train
+
+    items = corpus.load_corpus(ROOT / "data" / "threads")
+    small = tmp_path / "c.jsonl"
+
+    def run(records: list[dict[str, object]]) -> None:
+        store.write_jsonl(small, records)
+        train(
+            small, tmp_path / "m", encoder=str(encoder), config=TrainConfig(), name="x", version="0"
+        )
+
+    one = [corpus.annotated_to_dict(replace(item, persona="p")) for item in items[:50]]
+    with pytest.raises(CorpusError, match="too few personas"):
+        run(one)
+    lacking = [corpus.annotated_to_dict(i) for i in items if i.label is not Label.DISCLOSIVE]
+    with pytest.raises(CorpusError, match="no thread labelled disclosive"):
+        run(lacking)
+    assert not (tmp_path / "m").exists(), "nothing half made is left in place"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("epoch = 3", r"unknown key\(s\) \['epoch'\]"),
+        ("epochs = 'three'", "epochs is int, got str"),
+        ("[heads]\nlabel = 1.0", r"\[heads\]: unknown key"),
+        ("epochs = ", "not valid TOML"),
+    ],
+)
+def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    from intimacy.training.config import TrainConfig, load
+
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(TrainConfig, path)
+
+
+def test_every_recipe_is_valid() -> None:
+    from intimacy.training.config import DistillConfig, load
+
+    assert load(DistillConfig, "encoder-it").encoder.layers == (0, 2, 4, 5)
+    with pytest.raises(ConfigError, match="no recipe 'nothing'"):
+        load(DistillConfig, "nothing")
