@@ -1,0 +1,39 @@
+"""The README's example prints what the README says it prints."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+from conftest import ROOT
+
+
+def test_the_example_is_true() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    code = re.search(r"```python\n(.*?)```", readme, re.DOTALL)
+    expected = re.search(r"```text\n(.*?)```", readme, re.DOTALL)
+    assert code and expected
+    done = subprocess.run(
+        [sys.executable, "-c", code.group(1)], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout == expected.group(1)
+
+
+def test_what_the_readme_links_to_exists() -> None:
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for target in re.findall(r"\]\(([^)#:]+)\)", readme):
+        assert (ROOT / target).exists(), target
+
+
+def test_figures_are_those_of_the_shipped_model() -> None:
+    import json
+
+    manifest = json.loads((ROOT / "models" / "intimacy-it" / "manifest.json").read_text("utf-8"))
+    table = manifest["training"]["test"]["macro_f1"]
+    readme = (ROOT / "README.md").read_text("utf-8")
+    for row in table.values():
+        low, high = row["interval"]
+        assert f"{row['macro_f1']:.2f} [{low:.2f}, {high:.2f}]" in readme
+    assert f"trained on {manifest['training']['threads']['train']} synthetic threads" in readme
+    assert f"{manifest['training']['test']['n']} such threads of" in readme
