@@ -127,6 +127,25 @@ def test_facts_are_never_predicted_against() -> None:
 
 
 @pytest.mark.parametrize(
+    ("turns", "caption", "allowed"),
+    [
+        ([("follower", "a")], None, "CI"),
+        ([("follower", "a")], "caption", "CID"),
+        ([("follower", "a"), ("staff", "b")], None, "CI"),
+        ([("follower", "a"), ("creator", "b")], None, "CIRD"),
+        ([("follower", "a"), ("creator", " ")], None, "CI"),
+        ([("creator", "b")], None, "CID"),
+        ([("creator", "b"), ("follower", "a")], None, "CID"),
+    ],
+)
+def test_labels_that_a_structure_leaves_open(
+    turns: list[tuple[str, str]], caption: str | None, allowed: str
+) -> None:
+    open_ = classifier.possible(thread(*turns, caption=caption))
+    assert {label[0].upper() for label in open_} == set(allowed)
+
+
+@pytest.mark.parametrize(
     ("turns", "reason"),
     [
         ([], "empty"),

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 from conftest import EXPORTS
@@ -86,6 +88,12 @@ def test_broken_lines_can_be_skipped() -> None:
     assert "1 broken lines skipped" in err
 
 
+def test_the_first_line_may_be_the_broken_one() -> None:
+    data, err = run("classify", "-", "--on-error", "skip", stdin=b'{"id": \n' + BROKEN)
+    assert [line["thread_id"] for line in lines(data)] == ["a", "c"]
+    assert "stdin>:1: not JSON" in err and "2 broken lines skipped" in err
+
+
 def test_wrong_data_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     empty = tmp_path / "empty.json"
     empty.write_bytes(b"")
@@ -102,6 +110,30 @@ def test_wrong_data_is_one_line_and_exit_code_1(tmp_path: Path) -> None:
     ):
         out, err = run(*args, code=1)
         assert out == b"" and err.startswith("intimacy: ") and len(err.splitlines()) == 1, args
+
+
+def test_a_full_disk_is_one_line() -> None:
+    full = Path("/dev/full")
+    if not full.exists():
+        return
+    _, err = run("classify", FLAT, "-o", str(full), code=1)
+    assert err.splitlines()[-1] == "intimacy: cannot go on: No space left on device"
+
+
+def test_an_interrupted_run_keeps_what_it_wrote(tmp_path: Path) -> None:
+    source, out = tmp_path / "t.jsonl", tmp_path / "out.jsonl"
+    source.write_bytes(Path(RECORDS).read_bytes() * 20_000)
+    command = [sys.executable, "-m", "intimacy", "classify", str(source), "-o", str(out)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, restore_signals=True) as process:
+        while not (out.exists() and out.stat().st_size > 100_000):
+            assert process.poll() is None, "it ended before it was interrupted"
+            time.sleep(0.02)
+        process.send_signal(signal.SIGINT)
+        assert process.stderr is not None
+        err = process.stderr.read().decode()
+        assert process.wait(timeout=30) == 1 and "Traceback" not in err
+    whole = out.read_bytes().rpartition(b"\n")[0]
+    assert len(lines(whole)) > 100
 
 
 def test_wrong_usage_is_exit_code_2() -> None:

@@ -403,6 +403,8 @@ def write(tmp_path: Path, data: bytes) -> Path:
         (b'{"text": "\xff\xfe"}', "byte 10 is not UTF-8"),
         (b"PK\x03\x04rest", "ZIP or Excel"),
         (b"\x1f\x8brest", "gzip"),
+        (b"[" * 100_000, "too deep"),
+        (b'{"a":' * 100_000, "too deep"),
         (b"solo una riga", "neither JSON nor a table"),
         (b"[]", "no known export"),
         (b'{"id": 1}\n{"id": 2,}\n', r"export\.json:2: not JSON"),

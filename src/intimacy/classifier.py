@@ -1,8 +1,8 @@
 """Threads in, predictions out: one path for one thread and for a million.
 
 A thread is rendered, batched with others of its length, scored, calibrated and decided. Facts
-are never predicted against: without a creator turn nothing is ``reciprocal``, and without a
-creator turn or a caption nothing is ``disclosive``.
+are never predicted against: where no creator turn follows a follower's nothing is
+``reciprocal``, and without a creator turn or a caption nothing is ``disclosive``.
 """
 
 from __future__ import annotations
@@ -343,10 +343,12 @@ def _sample(thread: Thread) -> str:
 def possible(thread: Thread) -> frozenset[str]:
     """Labels that the codebook allows for the structure of a thread."""
     labels = {Label.COMMERCIAL, Label.INTERACTIVE}
-    if thread.has_creator_turn:
-        labels |= {Label.RECIPROCAL, Label.DISCLOSIVE}
-    elif thread.post.text and thread.post.text.strip():
+    roles = [turn.role for turn in thread.turns if turn.text.strip()]
+    if Role.CREATOR in roles or (thread.post.text or "").strip():
         labels.add(Label.DISCLOSIVE)
+    # An answer takes up what a follower said before it.
+    if Role.FOLLOWER in roles and Role.CREATOR in roles[roles.index(Role.FOLLOWER) :]:
+        labels.add(Label.RECIPROCAL)
     return frozenset(map(str, labels))
 
 

@@ -230,7 +230,7 @@ def decode_line(line: bytes, name: Path | str, number: int) -> dict[str, Any]:
     """
     try:
         value = msgspec.json.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise RecordError(f"not JSON: {exc}", path=name, line=number) from exc
     if not isinstance(value, dict):
         raise RecordError(f"{_kind(value)} received; expected an object", path=name, line=number)

@@ -146,9 +146,9 @@ def _head(path: Path) -> bytes:
 
 
 def _is_record(head: bytes) -> bool:
-    """Whether a file starts with a line that holds a thread."""
-    line = head.lstrip(b"\xef\xbb\xbf \t\r\n").split(b"\n", 1)[0]
-    return line.startswith(b"{") and b'"turns"' in line
+    """Whether one of the first lines holds a thread; the others may be broken."""
+    lines = head.removeprefix(b"\xef\xbb\xbf").splitlines()[:50]
+    return any(line.lstrip().startswith(b"{") and b'"turns"' in line for line in lines)
 
 
 def as_they_come(

@@ -110,7 +110,7 @@ def read_export(
         export = importer.read(document, options)
     except IntimacyError:
         raise
-    except (AttributeError, KeyError, TypeError, ValueError) as exc:
+    except (AttributeError, KeyError, TypeError, ValueError, RecursionError) as exc:
         raise SourceError(
             f"{document.name} looks like {importer.name}, but a record has another shape "
             f"({type(exc).__name__}: {exc}); pass format= if it is another export"

@@ -167,13 +167,15 @@ def _json(data: bytes, path: Path) -> Document:
             fields = _OBJECT.decode(data)
             return Document(path, "object", frozenset(fields), fields=fields)
         items = _ARRAY.decode(data)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, RecursionError) as exc:
         raise _json_error(exc, data, path) from exc
     keys = _keys(bytes(items[0])) if items else frozenset[str]()
     return Document(path, "array", keys, items=items)
 
 
 def _json_error(exc: Exception, data: bytes, path: Path) -> SourceError:
+    if isinstance(exc, RecursionError):
+        return SourceError(f"{path}: lists within lists too deep for any export")
     said = str(exc)
     if "truncated" in said:
         return SourceError(
@@ -186,7 +188,7 @@ def _json_error(exc: Exception, data: bytes, path: Path) -> SourceError:
 def _is_object(line: bytes) -> bool:
     try:
         _OBJECT.decode(line)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         return False
     return True
 
@@ -196,7 +198,7 @@ def _checked(lines: list[bytes], data: bytes, path: Path) -> list[bytes]:
     for number, line in enumerate(lines, 1):
         try:
             msgspec.json.decode(line, type=msgspec.Raw)
-        except msgspec.DecodeError as exc:
+        except (msgspec.DecodeError, RecursionError) as exc:
             raise RecordError(f"not JSON: {exc}", path=path, line=number) from exc
     return lines
 
