@@ -9,6 +9,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pandas as pd
 import pytest
 from conftest import EXPORTS, thread
 from hypothesis import given, settings
@@ -96,9 +97,15 @@ def test_a_bad_item_is_flagged_and_the_rest_go_on() -> None:
     assert found[0].scores == intimacy.classify_thread([("follower", "ciao a tutti")]).scores
 
 
-def test_one_string_is_not_a_list_of_threads() -> None:
-    with pytest.raises(ThreadError, match="classify_thread"):
-        intimacy.classify_threads("ciao")
+@pytest.mark.parametrize("one", ["ciao", {"turns": []}, thread(("follower", "ciao"))])
+def test_one_thread_is_not_a_list_of_threads(one: object) -> None:
+    with pytest.raises(ThreadError, match="For one call classify_thread"):
+        intimacy.classify_threads(one)  # type: ignore[arg-type]
+
+
+def test_a_data_frame_is_not_read_by_its_column_names() -> None:
+    with pytest.raises(ThreadError, match="read_export"):
+        intimacy.classify_threads(pd.DataFrame({"role": ["follower"], "text": ["ciao"]}))
 
 
 def test_no_threads() -> None:

@@ -59,12 +59,17 @@ class Classifier:
         self, threads: Iterable[Any], *, progress: bool | None = None
     ) -> list[Prediction]:
         """See `intimacy.classify_threads`."""
-        items = threads if isinstance(threads, Sequence) else list(threads)
-        if isinstance(items, str):
+        if isinstance(threads, (str, Mapping, Thread)):
             raise ThreadError(
-                "a string received; expected a list of threads. For one comment call "
-                "classify_thread(text)"
+                f"one {type(threads).__name__} received; expected many threads. For one call "
+                "classify_thread"
             )
+        if hasattr(threads, "columns"):
+            raise ThreadError(
+                "a data frame received; expected threads. Make them with "
+                "read_export(frame, columns={'text': …, 'role': …, 'thread_id': …})"
+            )
+        items = threads if isinstance(threads, Sequence) else list(threads)
         shown = len(items) > PROGRESS_FROM if progress is None else progress
         # disable=None: no bar where stderr is not a terminal, unless it was asked for.
         hide = (None if progress is None else False) if shown else True
