@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 
+import pytest
 from conftest import ROOT
 
 
@@ -17,7 +18,11 @@ def test_the_example_is_true() -> None:
     done = subprocess.run(
         [sys.executable, "-c", code.group(1)], cwd=ROOT, capture_output=True, text=True, check=True
     )
-    assert done.stdout == expected.group(1)
+    number = re.compile(r"\d+\.\d+")
+    assert number.sub("#", done.stdout) == number.sub("#", expected.group(1))
+    # Versions of ONNX Runtime differ in the last bits, which can tip the second decimal.
+    found, said = (list(map(float, number.findall(t))) for t in (done.stdout, expected.group(1)))
+    assert found == pytest.approx(said, abs=0.02)
 
 
 def test_what_the_readme_links_to_exists() -> None:
