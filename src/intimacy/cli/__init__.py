@@ -58,7 +58,7 @@ def main() -> None:
     """
 
 
-_FILE = click.Path(path_type=Path, allow_dash=True)
+_FILE = click.Path(path_type=Path, allow_dash=True, readable=False)
 
 
 @main.command("import")
@@ -86,7 +86,9 @@ def import_(exports: tuple[Path, ...], out: Path, **source: Any) -> None:
 @click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.option("-o", "--out", type=_FILE, default="-", show_default=True, help="Predictions, JSONL.")
 @click.option(
-    "--model", type=click.Path(path_type=Path), help="Model folder; else the bundled one."
+    "--model",
+    type=click.Path(path_type=Path, readable=False),
+    help="Model folder; else the bundled one.",
 )
 @click.option(
     "--on-error",
@@ -132,8 +134,17 @@ def classify(
     show_default=True,
     help="What stdout gets.",
 )
-@click.option("--html", "page", type=click.Path(path_type=Path), help="Also write one HTML page.")
-@click.option("--model", type=click.Path(path_type=Path), help="Model that made the predictions.")
+@click.option(
+    "--html",
+    "page",
+    type=click.Path(path_type=Path, readable=False),
+    help="Also write one HTML page.",
+)
+@click.option(
+    "--model",
+    type=click.Path(path_type=Path, readable=False),
+    help="Model that made the predictions.",
+)
 def profile(
     files: tuple[Path, ...], by: str, kind: str, page: Path | None, model: Path | None
 ) -> None:
@@ -168,7 +179,7 @@ def model() -> None:
     """The bundled model, or a folder of your own."""
 
 
-_MODEL = click.argument("folder", required=False, type=click.Path(path_type=Path))
+_MODEL = click.argument("folder", required=False, type=click.Path(path_type=Path, readable=False))
 
 
 @model.command()
@@ -205,8 +216,14 @@ def verify(folder: Path | None) -> None:
 
 
 @main.command()
-@click.argument("corpus", type=click.Path(path_type=Path))
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Model folder.")
+@click.argument("corpus", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, readable=False),
+    required=True,
+    help="Model folder.",
+)
 @click.option("--encoder", type=str, required=True, help="transformers folder or hub name.")
 @click.option("--config", help="TOML file or name of a shipped recipe; else defaults.")
 @click.option("--name", default="intimacy-it", show_default=True)
@@ -228,7 +245,13 @@ def train(
 
 
 @main.command()
-@click.option("-o", "--out", type=click.Path(path_type=Path), required=True, help="Encoder folder.")
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, readable=False),
+    required=True,
+    help="Encoder folder.",
+)
 @click.option("--corpora", help="Folder of raw corpora; else INTIMACY_CORPORA.")
 @click.option("--config", default="encoder-it", show_default=True, help="TOML file or recipe.")
 @click.option("--device", default="cpu", show_default=True)
