@@ -192,6 +192,17 @@ def test_corpora_that_cannot_serve_are_refused(encoder: Path, tmp_path: Path) ->
     assert not (tmp_path / "m").exists(), "nothing half made is left in place"
 
 
+def test_a_folder_with_other_things_is_never_replaced(tmp_path: Path) -> None:
+    from intimacy.training.config import TrainConfig
+    from intimacy.training.finetune import train
+
+    (tmp_path / "thesis.docx").write_text("three years of work")
+    source = ROOT / "data" / "threads"
+    with pytest.raises(ConfigError, match="not a model folder"):
+        train(source, tmp_path, encoder="x", config=TrainConfig(), name="x", version="0")
+    assert (tmp_path / "thesis.docx").exists()
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [

@@ -27,7 +27,7 @@ from intimacy.backends import Batch
 from intimacy.bundle import HEADS, Manifest
 from intimacy.classifier import Classifier, possible
 from intimacy.corpus import AnnotatedThread
-from intimacy.errors import CorpusError
+from intimacy.errors import ConfigError, CorpusError
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
 from intimacy.schema import Label, Thread
 from intimacy.training import calibration, results
@@ -65,8 +65,11 @@ def train(
     Returns: The figures on the held-out test personas, as JSON.
 
     Raises:
+        ConfigError: When ``out`` holds anything but an earlier model, which is replaced.
         CorpusError: When the corpus cannot be split or lacks a label.
     """
+    if out.exists() and not (out / bundles.MANIFEST).is_file() and any(out.iterdir()):
+        raise ConfigError(f"{out} is not empty and not a model folder; name another place")
     items = corpora.load_corpus(corpus)
     parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
     _check(parts)
