@@ -14,11 +14,17 @@ import pytest
 
 import intimacy
 from intimacy import report
+from intimacy.bundle import Manifest
 from intimacy.errors import ThreadError
 from intimacy.profiling import NO_CREATOR, NO_REPLIES, Tally
 from intimacy.schema import Label, Prediction, Profile, Reason, Role, Structure
 
-EVEN = {str(label): 0.25 for label in Label}
+MANIFEST = Manifest(
+    name="m",
+    version="0",
+    prior={str(label): 0.25 for label in Label},
+    dev_confusion=[[50 * (i == j) + (i != j) for j in range(4)] for i in range(4)],
+)
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
 
@@ -54,7 +60,7 @@ def profile_of(*predictions: Prediction) -> Profile:
     tally = Tally()
     for item in predictions:
         tally.add(item)
-    return tally.profile(prior=EVEN)
+    return tally.profile(MANIFEST)
 
 
 MIX = [
@@ -124,7 +130,7 @@ def test_tallies_add_up_exactly_in_any_order() -> None:
         total = Tally()
         for part in reversed(parts):
             total = total.merge(part)
-        assert total.profile(prior=EVEN) == whole
+        assert total.profile(MANIFEST) == whole
 
 
 def test_profile_takes_threads_predictions_or_both() -> None:
@@ -169,6 +175,7 @@ def test_page_needs_no_network_and_escapes() -> None:
     assert not re.search(r"(?:src|href)=|url\(|@import|https?://", page)
     assert "stima, non misura certa" in page and '<html lang="it">' in page
     assert page.count("<section>") == 2
+    assert "non mostrato: troppo pochi thread" in page and "not shown" not in page
 
 
 def test_profile_in_a_notebook() -> None:

@@ -1,10 +1,17 @@
 """Shares of the labels in a population, from scores, corrected for classifier error.
 
-Counting labels is biased wherever a creator's mix differs from the training mix. The scores
-hold what is needed to undo that: under a shift of the prior alone, P(label | thread) is
-re-weighted by q / q_train (Saerens, Latinne & Decaestecker 2002). The share vector q has a
-Dirichlet prior and is drawn by Gibbs sampling together with the threads' labels, which gives a
-posterior mean and an interval at once.
+Counting labels is biased wherever a creator's mix differs from the training mix. Two accounts of
+the classifier's error undo that, and the answer pools their draws:
+
+- *scores*: under a shift of the prior alone, P(label | thread) is re-weighted by q / q_train
+  (Saerens, Latinne & Decaestecker 2002); labels and shares are drawn in turn by Gibbs sampling.
+  Sharp, and as right as the scores are calibrated.
+- *confusion*: only the most likely label of each thread is believed, with error rates drawn from
+  what the development threads leave possible (Bayesian black-box quantification, Ziegler & Czyż
+  2023). Blunt, and aware of how few those threads were.
+
+Where both agree the interval is theirs; where the scores run into a corner that the development
+threads cannot vouch for, the interval says so.
 
 Threads enter as counts on a grid of score vectors, so that estimates over shards, months or
 machines can be added up exactly before they are evaluated.
@@ -12,7 +19,7 @@ machines can be added up exactly before they are evaluated.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +31,11 @@ GRID = 50
 _DRAWS = 2_000
 _BURN_IN = 500
 _SEED = 20_080_501
+_ERROR_PRIOR = 0.5
+"""Jeffreys: added to every cell of the confusion matrix."""
+
+_Floats = npt.NDArray[np.float64]
+_Ints = npt.NDArray[np.int64]
 
 
 def cell(scores: Mapping[str, float], order: Sequence[str]) -> tuple[int, ...]:
@@ -42,6 +54,7 @@ def shares(
     order: Sequence[str],
     *,
     prior: Mapping[str, float],
+    confusion: Sequence[Sequence[float]] = (),
     interval: float = 0.90,
     concentration: float = 1.0,
 ) -> dict[str, Share]:
@@ -51,10 +64,13 @@ def shares(
         cells: Threads by score vector on the grid; see `cell`.
         order: Labels, in the order of the vectors.
         prior: Shares of the labels that the scores assume (those of the training data).
+        confusion: Development threads by true (rows) and most likely label (columns), in the
+            same order; empty where none are known, and the scores alone are believed.
         interval: Probability inside the intervals.
         concentration: Of the symmetric Dirichlet prior on the shares.
 
-    Returns: One `Share` per label. Deterministic: the sampler is seeded.
+    Returns: One `Share` per label; a label that no thread can have has share 0. Deterministic:
+        the samplers are seeded.
     """
     if not cells:
         return {name: Share(reason="no threads") for name in order}
@@ -62,9 +78,14 @@ def shares(
     keys = sorted(cells)
     counts = np.array([cells[key] for key in keys])
     posteriors = np.array(keys, dtype=np.float64) / GRID
+    open_ = posteriors.sum(0) > 0
+    dirichlet = np.where(open_, concentration, 0.0)
     assumed = np.array([max(prior.get(name, 0.0), 1e-6) for name in order])
-    likelihood = posteriors / assumed
-    draws = _gibbs(likelihood, counts, concentration)
+    draws = _by_scores(posteriors / assumed, counts, dirichlet)
+    if len(confusion):
+        best = np.bincount(posteriors.argmax(1), weights=counts, minlength=len(order))
+        seen = np.asarray(confusion, dtype=np.float64)
+        draws = np.concatenate([draws, _by_confusion(best.astype(int), seen, dirichlet)])
     low, high = (1 - interval) / 2, (1 + interval) / 2
     return {
         name: Share(
@@ -76,18 +97,42 @@ def shares(
     }
 
 
-def _gibbs(
-    likelihood: npt.NDArray[np.float64], counts: npt.NDArray[np.int64], concentration: float
-) -> npt.NDArray[np.float64]:
-    rng = np.random.default_rng(_SEED)
-    n_labels = likelihood.shape[1]
-    shares = np.full(n_labels, 1 / n_labels)
-    kept = np.empty((_DRAWS, n_labels))
-    for step in range(-_BURN_IN, _DRAWS):
+def _by_scores(likelihood: _Floats, counts: _Ints, dirichlet: _Floats) -> _Floats:
+    """Draws of the shares that believe every score; shape ``(draws, labels)``."""
+
+    def totals(rng: np.random.Generator, shares: _Floats) -> _Ints:
         weights = likelihood * shares
         weights /= weights.sum(axis=1, keepdims=True)
-        totals = rng.multinomial(counts, weights).sum(axis=0)
-        shares = np.maximum(rng.dirichlet(concentration + totals), 1e-12)
+        drawn: _Ints = rng.multinomial(counts, weights).sum(axis=0)
+        return drawn
+
+    return _gibbs(totals, dirichlet)
+
+
+def _by_confusion(best: _Ints, seen: _Floats, dirichlet: _Floats) -> _Floats:
+    """Draws of the shares that believe the most likely labels as far as ``seen`` allows."""
+
+    def totals(rng: np.random.Generator, shares: _Floats) -> _Ints:
+        # Drawn from the development threads alone: the error rates are not learned from threads
+        # whose labels nobody knows.
+        rates = np.array([rng.dirichlet(row + _ERROR_PRIOR) for row in seen])
+        weights = (rates * shares[:, None]).T
+        weights /= weights.sum(axis=1, keepdims=True)
+        drawn: _Ints = rng.multinomial(best, weights).sum(axis=0)
+        return drawn
+
+    return _gibbs(totals, dirichlet)
+
+
+def _gibbs(totals: Callable[[np.random.Generator, _Floats], _Ints], dirichlet: _Floats) -> _Floats:
+    """Alternate the threads' labels (``totals`` counts them) and the shares."""
+    rng = np.random.default_rng(_SEED)
+    open_ = dirichlet > 0
+    shares = open_ / open_.sum()
+    kept = np.zeros((_DRAWS, len(dirichlet)))
+    for step in range(-_BURN_IN, _DRAWS):
+        drawn = rng.dirichlet((dirichlet + totals(rng, shares))[open_])
+        shares[open_] = np.maximum(drawn, 1e-12)
         if step >= 0:
             kept[step] = shares
     return kept

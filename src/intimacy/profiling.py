@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from intimacy import prevalence
-from intimacy.bundle import open_bundle
+from intimacy.bundle import Manifest, open_bundle
 from intimacy.classifier import Classifier, classify_threads
 from intimacy.errors import ThreadError
 from intimacy.schema import Label, Prediction, Profile, Reason, Role, Share, Thread
@@ -112,16 +112,17 @@ class Tally:
             last=max(times[1], default=None),
         )
 
-    def profile(self, *, prior: dict[str, float], interval: float = INTERVAL) -> Profile:
+    def profile(self, manifest: Manifest, *, interval: float = INTERVAL) -> Profile:
         """Evaluate the sums.
 
         Args:
-            prior: Shares of the labels that the scores assume; the model's manifest has them.
+            manifest: Of the model that made the predictions: what its scores assume and how
+                often it erred on development threads.
             interval: Probability inside the intervals.
         """
         n_scope = sum(self.cells.values())
         n_labelled = sum(self.labels.values())
-        shares, raw = self._shares(n_scope, prior, interval)
+        shares, raw = self._shares(n_scope, manifest, interval)
         return Profile(
             creator_id=next(iter(self.creators)) if len(self.creators) == 1 else None,
             n_threads=self.n_threads,
@@ -150,14 +151,20 @@ class Tally:
         return None
 
     def _shares(
-        self, n_scope: int, prior: dict[str, float], interval: float
+        self, n_scope: int, manifest: Manifest, interval: float
     ) -> tuple[dict[str, Share], dict[str, Share]]:
         if n_scope < MIN_THREADS:
             reason = f"not shown: {n_scope} threads in scope, at least {MIN_THREADS} needed"
             none = {name: Share(reason=reason) for name in _ORDER}
             shares, raw = none, dict(none)
         else:
-            shares = prevalence.shares(self.cells, _ORDER, prior=prior, interval=interval)
+            shares = prevalence.shares(
+                self.cells,
+                _ORDER,
+                prior=manifest.prior,
+                confusion=manifest.dev_confusion,
+                interval=interval,
+            )
             raw = prevalence.counted(self.labels, _ORDER, interval=interval)
             if n_scope < INDICATIVE:
                 caveat = f"indicative: {n_scope} threads in scope"
@@ -210,7 +217,7 @@ def profile(
     tally = Tally()
     for prediction in _predictions(threads, predictions, model):
         tally.add(prediction)
-    return tally.profile(prior=_prior(model), interval=interval)
+    return tally.profile(_manifest(model), interval=interval)
 
 
 def profiles(
@@ -224,7 +231,7 @@ def profiles(
     tallies: dict[str | None, Tally] = {}
     for prediction in _predictions(threads, predictions, model):
         tallies.setdefault(prediction.creator_id, Tally()).add(prediction)
-    return [t.profile(prior=_prior(model), interval=interval) for t in tallies.values()]
+    return [t.profile(_manifest(model), interval=interval) for t in tallies.values()]
 
 
 def _predictions(
@@ -249,6 +256,5 @@ def _predictions(
     return found
 
 
-def _prior(model: Classifier | None) -> dict[str, float]:
-    manifest = model.manifest if model is not None else open_bundle().manifest
-    return dict(manifest.prior)
+def _manifest(model: Classifier | None) -> Manifest:
+    return model.manifest if model is not None else open_bundle().manifest

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
+from intimacy import profiling
 from intimacy.schema import Label, Profile, Share
 
 _REASONS = {
@@ -68,6 +69,21 @@ def html(profiles: Sequence[Profile]) -> str:
     return environment.from_string(source).render(profiles=[_view(p) for p in profiles])
 
 
+_WHY = (
+    (profiling.NO_REPLIES, "non misurabile: nessuna risposta in questo export"),
+    (profiling.NO_CREATOR, "non misurabile: il creator non è identificato in questo export"),
+    ("not shown:", "non mostrato: troppo pochi thread in ambito, ne servono almeno 20"),
+    ("indicative:", "indicativo: meno di 50 thread in ambito"),
+)
+
+
+def _italian(reason: str | None) -> str | None:
+    """The reason of a missing figure, for the page; unknown ones stay as they are."""
+    if reason is None:
+        return None
+    return next((words for start, words in _WHY if reason.startswith(start)), reason)
+
+
 def _view(profile: Profile) -> dict[str, Any]:
     measures = [
         {"name": Label(name).italian.capitalize(), "label": name, **_drawn(share)}
@@ -83,7 +99,7 @@ def _view(profile: Profile) -> dict[str, Any]:
         "measures": measures,
         "indices": indices,
         "abstentions": [(_REASONS.get(r, r), n) for r, n in profile.abstentions.items()],
-        "window": _window(profile),
+        "window": _window(profile, "senza date"),
         "interval": f"{profile.interval:.0%}",
         "coverage": None if profile.coverage is None else f"{profile.coverage:.0%}",
     }
@@ -92,12 +108,12 @@ def _view(profile: Profile) -> dict[str, Any]:
 def _drawn(share: Share) -> dict[str, Any]:
     """A share with what a bar needs, in hundredths."""
     if share.estimate is None:
-        return {"reason": share.reason, "measurable": False}
+        return {"reason": _italian(share.reason), "measurable": False}
     low = share.estimate if share.low is None else share.low
     high = share.estimate if share.high is None else share.high
     return {
         "measurable": True,
-        "reason": share.reason,
+        "reason": _italian(share.reason),
         "estimate": 100 * share.estimate,
         "low": 100 * low,
         "high": 100 * high,
@@ -112,8 +128,8 @@ def _figures(share: Share) -> str:
     return f"{share.estimate:>7.2f}  {between:<15}{caveat}"
 
 
-def _window(profile: Profile) -> str:
+def _window(profile: Profile, unknown: str = "no dates") -> str:
     first, last = profile.window
     if first is None or last is None:
-        return "no dates"
+        return unknown
     return f"{first:%Y-%m-%d} – {last:%Y-%m-%d}"

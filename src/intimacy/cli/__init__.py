@@ -162,8 +162,8 @@ def profile(
         raise SourceError(
             f"{', '.join(map(str, files))}: no predictions; write some with 'intimacy classify'"
         )
-    prior = dict(open_bundle(model).manifest.prior)
-    found = [tally.profile(prior=prior) for tally in tallies.values()]
+    manifest = open_bundle(model).manifest
+    found = [tally.profile(manifest) for tally in tallies.values()]
     if kind == "text":
         click.echo("\n\n".join(map(report.text, found)))
     else:
