@@ -9,21 +9,26 @@ import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
+from pathlib import Path
 
 import pytest
 
 import intimacy
 from intimacy import report
-from intimacy.bundle import Manifest
+from intimacy.bundle import Bundle, Manifest
 from intimacy.errors import ThreadError
 from intimacy.profiling import NO_CREATOR, NO_REPLIES, Tally
 from intimacy.schema import Label, Prediction, Profile, Reason, Role, Structure
 
-MANIFEST = Manifest(
-    name="m",
-    version="0",
-    prior={str(label): 0.25 for label in Label},
-    dev_confusion=[[50 * (i == j) + (i != j) for j in range(4)] for i in range(4)],
+BUNDLE = Bundle(
+    Path(),
+    Manifest(
+        name="m",
+        version="0",
+        prior={str(label): 0.25 for label in Label},
+        dev_confusion=[[50 * (i == j) + (i != j) for j in range(4)] for i in range(4)],
+    ),
+    model_id="m",
 )
 NOON = datetime(2026, 3, 1, 12, tzinfo=timezone.utc)
 
@@ -60,7 +65,7 @@ def profile_of(*predictions: Prediction) -> Profile:
     tally = Tally()
     for item in predictions:
         tally.add(item)
-    return tally.profile(MANIFEST)
+    return tally.profile(BUNDLE)
 
 
 MIX = [
@@ -112,6 +117,12 @@ def test_unknown_creator_cannot_have_answered() -> None:
     assert profile_of(*[item] * 40).indices["reply_rate"].reason == NO_CREATOR
 
 
+def test_predictions_of_another_model_are_named() -> None:
+    found = profile_of(*[replace(item, model_id="other@1") for item in MIX])
+    assert "predictions of other@1, corrected as if of m" in found.notes
+    assert not any("corrected as if" in note for note in profile_of(*MIX).notes)
+
+
 def test_threads_opened_by_the_creator_do_not_count_as_answered() -> None:
     own = prediction("interactive", ["creator", "follower"])
     found = profile_of(*MIX, *[own] * 5)
@@ -130,7 +141,7 @@ def test_tallies_add_up_exactly_in_any_order() -> None:
         total = Tally()
         for part in reversed(parts):
             total = total.merge(part)
-        assert total.profile(MANIFEST) == whole
+        assert total.profile(BUNDLE) == whole
 
 
 def test_profile_takes_threads_predictions_or_both() -> None:

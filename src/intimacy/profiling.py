@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from intimacy import prevalence
-from intimacy.bundle import Manifest, open_bundle
+from intimacy.bundle import Bundle, Manifest, open_bundle
 from intimacy.classifier import Classifier, classify_threads
 from intimacy.errors import ThreadError
 from intimacy.schema import Label, Prediction, Profile, Reason, Role, Share, Thread
@@ -112,17 +112,18 @@ class Tally:
             last=max(times[1], default=None),
         )
 
-    def profile(self, manifest: Manifest, *, interval: float = INTERVAL) -> Profile:
+    def profile(self, bundle: Bundle, *, interval: float = INTERVAL) -> Profile:
         """Evaluate the sums.
 
         Args:
-            manifest: Of the model that made the predictions: what its scores assume and how
-                often it erred on development threads.
+            bundle: The model that made the predictions: its manifest says what the scores
+                assume and how often it erred on development threads. Predictions of another
+                model are corrected all the same, and a note says so.
             interval: Probability inside the intervals.
         """
         n_scope = sum(self.cells.values())
         n_labelled = sum(self.labels.values())
-        shares, raw = self._shares(n_scope, manifest, interval)
+        shares, raw = self._shares(n_scope, bundle.manifest, interval)
         return Profile(
             creator_id=next(iter(self.creators)) if len(self.creators) == 1 else None,
             n_threads=self.n_threads,
@@ -138,7 +139,7 @@ class Tally:
             n_followers=len(self.followers) or None,
             n_incomplete=self.n_incomplete,
             window=(self.first, self.last),
-            notes=tuple(self._notes(n_scope)),
+            notes=tuple(self._notes(n_scope, bundle.model_id)),
             model_id=next(iter(self.models)) if len(self.models) == 1 else None,
         )
 
@@ -183,11 +184,13 @@ class Tally:
             return Share(reason=why)
         return prevalence.rate(self.n_answered, self.n_eligible, interval=interval)
 
-    def _notes(self, n_scope: int) -> Iterable[str]:
+    def _notes(self, n_scope: int, model_id: str) -> Iterable[str]:
         if len(self.creators) > 1:
             yield f"threads of {len(self.creators)} creators together"
         if len(self.models) > 1:
             yield f"predictions of {len(self.models)} different models together"
+        elif self.models and model_id not in self.models:
+            yield f"predictions of {next(iter(self.models))}, corrected as if of {model_id}"
         if self.n_incomplete:
             yield f"{self.n_incomplete} threads have fewer replies than the platform counts"
         if self.n_truncated:
@@ -217,7 +220,7 @@ def profile(
     tally = Tally()
     for prediction in _predictions(threads, predictions, model):
         tally.add(prediction)
-    return tally.profile(_manifest(model), interval=interval)
+    return tally.profile(_bundle(model), interval=interval)
 
 
 def profiles(
@@ -231,7 +234,7 @@ def profiles(
     tallies: dict[str | None, Tally] = {}
     for prediction in _predictions(threads, predictions, model):
         tallies.setdefault(prediction.creator_id, Tally()).add(prediction)
-    return [t.profile(_manifest(model), interval=interval) for t in tallies.values()]
+    return [t.profile(_bundle(model), interval=interval) for t in tallies.values()]
 
 
 def _predictions(
@@ -256,5 +259,5 @@ def _predictions(
     return found
 
 
-def _manifest(model: Classifier | None) -> Manifest:
-    return model.manifest if model is not None else open_bundle().manifest
+def _bundle(model: Classifier | None) -> Bundle:
+    return model.bundle if model is not None else open_bundle()

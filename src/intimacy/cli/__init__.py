@@ -162,8 +162,8 @@ def profile(
         raise SourceError(
             f"{', '.join(map(str, files))}: no predictions; write some with 'intimacy classify'"
         )
-    manifest = open_bundle(model).manifest
-    found = [tally.profile(manifest) for tally in tallies.values()]
+    bundle = open_bundle(model)
+    found = [tally.profile(bundle) for tally in tallies.values()]
     if kind == "text":
         click.echo("\n\n".join(map(report.text, found)))
     else:
