@@ -217,3 +217,19 @@ def test_a_reader_that_leaves_early_is_no_error(tmp_path: Path) -> None:
         process.stdout.close()
         err = process.stderr.read().decode()
         assert process.wait(timeout=60) == 0 and "Traceback" not in err
+
+
+def test_corpus_check_reports_and_exits_by_what_it_found(tmp_path: Path) -> None:
+    out, _ = run("corpus", "check")
+    assert b"malformed records: 0" in out and b"leaks between splits: 0" in out
+    path = tmp_path / "c.jsonl"
+    line = {"id": "a", "turns": [{"role": "follower", "text": "segreto"}], "label": "interactive"}
+    path.write_text(json.dumps(line) + "\n{broken\n")
+    out, _ = run("corpus", "check", str(path), "--format", "json", code=1)
+    report = json.loads(out)
+    assert report["n_threads"] == 1 and len(report["errors"]) == 1 and report["sound"] is False
+    assert b"segreto" not in out
+    _, err = run("corpus", "check", str(tmp_path / "no.jsonl"), code=1)
+    assert "cannot be read" in err
+    _, err = run("corpus", "check", str(tmp_path), "--text-root", str(tmp_path / "no"), code=1)
+    assert "is not a folder" in err

@@ -16,13 +16,14 @@ SOURCE = ROOT / "src" / "intimacy"
 LAYERS = [
     {"errors", "display"},
     {"schema"},
-    {"text", "store"},
+    {"text", "store", "annotation"},
     {"threads", "corpus", "render", "evaluation", "prevalence"},
     {"importers", "bundle"},
     {"backends"},
     {"classifier"},
     {"profiling"},
-    {"report", "training"},
+    {"report", "audit"},
+    {"training"},
     {"cli"},
     {"__init__", "__main__"},
 ]

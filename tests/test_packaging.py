@@ -44,6 +44,7 @@ def test_the_wheel_carries_model_and_data(wheel: Path) -> None:
     names = set(zipfile.ZipFile(wheel).namelist())
     for name in ("model.onnx", "model.safetensors", "tokenizer.json", "manifest.json", "README.md"):
         assert f"intimacy/models/intimacy-it/{name}" in names
+    assert any(name.startswith("intimacy/data/threads/") for name in names)
     assert {"intimacy/py.typed", "intimacy/resources/profile.html.j2"} <= names
     assert not any(name.startswith(("tests", "data", "notebooks")) for name in names)
     assert wheel.stat().st_size < 60e6

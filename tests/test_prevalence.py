@@ -6,19 +6,10 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from conftest import thread
 from hypothesis import given
 from hypothesis import strategies as st
 
 from intimacy import prevalence
-from intimacy.evaluation import (
-    brier,
-    calibration_error,
-    cluster_interval,
-    confusion,
-    macro_f1,
-    structure_rules,
-)
 from intimacy.schema import Label
 
 ORDER = tuple(str(label) for label in Label)
@@ -121,41 +112,3 @@ def test_rate_has_a_jeffreys_interval() -> None:
     )
     assert prevalence.rate(0, 5).low == 0
     assert prevalence.rate(0, 0).estimate is None
-
-
-def test_metrics_agree_with_scikit_learn() -> None:
-    sklearn = pytest.importorskip("sklearn.metrics")
-    rng = np.random.default_rng(0)
-    truth, said = (rng.choice(ORDER, 200).tolist() for _ in range(2))
-    assert macro_f1(truth, said, ORDER) == pytest.approx(
-        sklearn.f1_score(truth, said, average="macro")
-    )
-    assert (
-        confusion(truth, said, ORDER)
-        == sklearn.confusion_matrix(truth, said, labels=list(ORDER)).tolist()
-    )
-
-
-def test_calibration_and_brier_of_known_cases() -> None:
-    sure = np.ones(30)
-    assert calibration_error(sure, np.ones(30, dtype=bool)) == 0
-    assert calibration_error(sure, np.zeros(30, dtype=bool)) == 1
-    assert brier(np.eye(4), np.arange(4)) == 0
-    assert brier(np.full((2, 4), 0.25), np.array([0, 3])) == pytest.approx(0.75)
-
-
-def test_cluster_interval_is_wider_than_one_over_rows() -> None:
-    values = np.repeat([0.0, 1.0, 0.0, 1.0], 25)
-
-    def mean(rows: object) -> float:
-        return float(values[list(rows)].mean())  # type: ignore[call-overload]
-
-    by_cluster = cluster_interval(mean, np.repeat(range(4), 25).tolist())
-    by_row = cluster_interval(mean, list(range(100)))
-    assert by_cluster.high - by_cluster.low > 2 * (by_row.high - by_row.low)  # type: ignore[operator]
-
-
-def test_structure_rules() -> None:
-    assert structure_rules(thread(("follower", "Quanto costa?"))) is Label.COMMERCIAL
-    assert structure_rules(thread(("follower", "ciao"), ("creator", "ciao"))) is Label.RECIPROCAL
-    assert structure_rules(thread(("follower", "ciao"))) is Label.INTERACTIVE

@@ -12,8 +12,8 @@ import pytest
 from conftest import EXPORTS, thread
 
 import intimacy
-from intimacy import corpus, store
-from intimacy.errors import CorpusError, RecordError, SourceError
+from intimacy import store
+from intimacy.errors import RecordError, SourceError
 from intimacy.schema import Label, Prediction, Role, Structure
 
 
@@ -112,57 +112,3 @@ def test_reprs_hide_texts() -> None:
         assert not hasattr(thing, "_repr_html_") or "segret" not in thing._repr_html_()
     assert "segreto" in item.show()._repr_html_()
     assert "<b>" not in thread(("follower", "<b>")).show()._repr_html_()
-
-
-def record(
-    id: str, persona: str, label: str | None = "interactive", **more: object
-) -> dict[str, object]:
-    turns = [{"role": "follower", "text": "ciao"}]
-    return {"id": id, "turns": turns, "persona": persona, "label": label, **more}
-
-
-def test_corpus_is_split_by_persona(tmp_path: Path) -> None:
-    path = tmp_path / "c.jsonl"
-    store.write_jsonl(path, [record(f"{p}{i}", f"p{p}") for p in range(10) for i in range(7)])
-    items = corpus.load_corpus(path)
-    parts = corpus.split(items, dev=0.2, test=0.2, seed=1)
-    personas = {name: {item.persona for item in part} for name, part in parts.items()}
-    assert sum(map(len, parts.values())) == len(items)
-    assert not personas["train"] & personas["test"] and not personas["dev"] & personas["test"]
-    assert parts == corpus.split(items, dev=0.2, test=0.2, seed=1)
-    assert len(parts["test"]) == 14
-
-
-@pytest.mark.parametrize(
-    ("records", "message"),
-    [
-        ([record("a", "p"), record("a", "p")], "id 'a' occurs twice"),
-        ([record("a", "p", None)], "1 records have neither a label nor a flag"),
-        ([record("a", "p", "friendly")], "'label' has 'friendly'; expected one of"),
-        ([], "holds no records"),
-    ],
-)
-def test_corpus_errors(tmp_path: Path, records: list[dict[str, object]], message: str) -> None:
-    path = tmp_path / "c.jsonl"
-    store.write_jsonl(path, records)
-    with pytest.raises((CorpusError, RecordError), match=message):
-        corpus.load_corpus(path)
-
-
-def test_corpus_record_round_trip() -> None:
-    source = record(
-        "a",
-        "p",
-        secondary="reciprocal",
-        stance="neutral",
-        flags=[],
-        votes=[{"label": "interactive"}],
-        target={"interactive": 0.7, "reciprocal": 0.3},
-        split="test",
-    ) | {"platform": "youtube", "caption": None}
-    assert corpus.annotated_to_dict(corpus.annotated_from_dict(source)) == source
-
-
-def test_target_of_a_secondary_label_is_seventy_to_thirty() -> None:
-    item = corpus.annotated_from_dict(record("a", "p", secondary="reciprocal"))
-    assert item.target == {"interactive": 0.7, "reciprocal": 0.3}

@@ -11,6 +11,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from intimacy.audit import agreement as agreement
+    from intimacy.audit import check_corpus as check_corpus
     from intimacy.classifier import Classifier as Classifier
     from intimacy.classifier import classify_thread as classify_thread
     from intimacy.classifier import classify_threads as classify_threads
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 
 _HOME = {
+    "agreement": "audit",
+    "check_corpus": "audit",
     "Classifier": "classifier",
     "classify_thread": "classifier",
     "classify_threads": "classifier",

@@ -16,6 +16,7 @@ from typing import Any
 import msgspec
 from tokenizers import Tokenizer
 
+from intimacy.annotation import FLAGS, VALUES
 from intimacy.errors import BundleError
 from intimacy.render import RenderConfig
 from intimacy.schema import Label
@@ -27,16 +28,8 @@ BUNDLED = "intimacy-it"
 
 HEADS: Mapping[str, tuple[Any, ...]] = {
     "label": tuple(str(label) for label in Label),
-    "scope": ("in_scope", "out_of_scope", "not_italian"),
-    "disclosure_depth": (0, 1, 2, 3),
-    "follower_disclosure": (0, 1, 2, 3),
-    "product_salience": (0, 1, 2, 3),
-    "creator_response": ("none", "token", "contingent"),
-    "stance": ("supportive", "neutral", "critical", "hostile"),
-    "cocreation": (False, True),
-    "parasocial": (False, True),
-    "informs": (False, True),
-    "purchase_signal": ("none", "intent", "report", "regret"),
+    "scope": ("in_scope", *FLAGS),
+    **VALUES,
 }
 """Heads of the model and the values each tells apart, in the order of its outputs."""
 

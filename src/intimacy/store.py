@@ -7,8 +7,11 @@ prediction line carries no text.
 
 from __future__ import annotations
 
+import gzip
+import lzma
 import os
 import tempfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime, timezone
@@ -197,7 +200,7 @@ def read_jsonl(
     """Parse one record a line, as the lines come; blank lines are passed over.
 
     Args:
-        source: A file or an open binary stream.
+        source: A file (``.xz`` and ``.gz`` are read as such) or an open binary stream.
         parse: Called as ``parse(record, path=…, line=…)``.
         on_error: ``stop`` raises at the first bad line, after the earlier ones were yielded;
             ``skip`` goes on.
@@ -242,12 +245,16 @@ def _opened(source: Path | IO[bytes]) -> Iterator[IO[bytes]]:
     if not isinstance(source, Path):
         yield source
         return
+    opener: Any = {".xz": lzma.open, ".gz": gzip.open}.get(source.suffix, Path.open)
     try:
-        stream = source.open("rb")
+        stream = opener(source, "rb")
     except OSError as exc:
         raise SourceError(f"{source}: cannot be read: {exc.strerror or exc}") from exc
     with stream:
-        yield stream
+        try:
+            yield stream
+        except (lzma.LZMAError, gzip.BadGzipFile, EOFError, zlib.error) as exc:
+            raise SourceError(f"{source}: damaged compressed file: {exc}") from exc
 
 
 def encode_line(record: Any) -> bytes:

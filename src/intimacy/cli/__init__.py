@@ -215,6 +215,40 @@ def verify(folder: Path | None) -> None:
     click.echo(f"{bundle.model_id}: {len(bundle.manifest.files)} files intact, network runs")
 
 
+@main.group()
+def corpus() -> None:
+    """A labelled corpus of your own, or the authored one."""
+
+
+_TEXT_ROOT = click.option(
+    "--text-root",
+    type=click.Path(path_type=Path, readable=False),
+    help="Folder with the texts of labels that come without theirs.",
+)
+
+
+@corpus.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
+@_TEXT_ROOT
+@click.option(
+    "--format", "kind", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def check(path: Path | None, text_root: Path | None, kind: str) -> None:
+    """Validate a corpus: counts, balance, agreement, near-duplicates, leaks between splits.
+
+    Exit code 1 when a record is malformed or a split leaks. Needs intimacy[train].
+    """
+    from intimacy import audit, store
+
+    report = audit.check_corpus(path, text_root=text_root)
+    if kind == "json":
+        sys.stdout.buffer.write(store.encode_line(report.to_dict()))
+    else:
+        click.echo(report)
+    if not report.sound:
+        raise click.exceptions.Exit(1)
+
+
 @main.command()
 @click.argument("corpus", type=click.Path(path_type=Path, readable=False))
 @click.option(

@@ -9,7 +9,6 @@ environment variable ``INTIMACY_CORPORA``.
 from __future__ import annotations
 
 import csv
-import json
 import lzma
 import os
 import random
@@ -19,7 +18,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from intimacy.errors import ConfigError, SourceError
+from intimacy import store
+from intimacy.errors import ConfigError
 
 TIERS = ("open", "nc", "unlicensed")
 
@@ -40,15 +40,7 @@ def locate(path: str | Path | None) -> Path:
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
-    try:
-        with lzma.open(path, "rt", encoding="utf-8") as fp:
-            for number, line in enumerate(fp, 1):
-                try:
-                    yield json.loads(line)
-                except json.JSONDecodeError as exc:
-                    raise SourceError(f"{path}:{number}: not JSON: {exc.msg}") from exc
-    except (lzma.LZMAError, EOFError) as exc:
-        raise SourceError(f"{path}: damaged xz file: {exc}") from exc
+    return store.read_jsonl(path, lambda record, **_: record)
 
 
 def prose(folder: Path, tiers: tuple[str, ...]) -> Iterator[str]:

@@ -11,6 +11,7 @@ import json
 import math
 import random
 import shutil
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib import metadata, resources
@@ -21,13 +22,14 @@ import torch
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
+from intimacy import audit
 from intimacy import bundle as bundles
 from intimacy import corpus as corpora
 from intimacy.backends import Batch
 from intimacy.bundle import HEADS, Manifest
 from intimacy.classifier import Classifier, possible
 from intimacy.corpus import AnnotatedThread
-from intimacy.errors import ConfigError, CorpusError
+from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
 from intimacy.schema import Label, Thread
 from intimacy.training import calibration, results
@@ -73,6 +75,7 @@ def train(
     items = corpora.load_corpus(corpus)
     parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
     _check(parts)
+    _warn_of_leaks(parts)
     work = out.with_name(f".{out.name}.partial")
     shutil.rmtree(work, ignore_errors=True)
     work.mkdir(parents=True)
@@ -104,7 +107,7 @@ def train(
         training={
             "config": asdict(config),
             "encoder": Path(encoder).name,
-            "corpus": {file.name: bundles.digest(file) for file in _files(corpus)},
+            "corpus": {file.name: bundles.digest(file) for file in corpora.corpus_files(corpus)},
             "threads": {part: len(members) for part, members in parts.items()},
             "personas": {part: len({i.persona for i in m}) for part, m in parts.items()},
             "versions": {
@@ -121,10 +124,6 @@ def train(
     return json.dumps(figures, ensure_ascii=False, indent=2)
 
 
-def _files(corpus: Path) -> list[Path]:
-    return sorted(corpus.glob("*.jsonl")) if corpus.is_dir() else [corpus]
-
-
 def _check(parts: dict[str, list[AnnotatedThread]]) -> None:
     for part in ("train", "dev"):
         missing = set(_LABELS) - {str(i.label) for i in parts[part]}
@@ -133,6 +132,19 @@ def _check(parts: dict[str, list[AnnotatedThread]]) -> None:
                 f"the {part} part has no thread labelled {', '.join(sorted(missing))}; label "
                 "more threads, or change the seed of the split"
             )
+
+
+def _warn_of_leaks(parts: dict[str, list[AnnotatedThread]]) -> None:
+    """Say so when a part holds what another one holds: its figures would be too good."""
+    items = [replace(item, split=part) for part, members in parts.items() for item in members]
+    found = audit.leaks(items, audit.near_duplicates([item.thread for item in items]))
+    if found:
+        warnings.warn(
+            f"{len(found)} leaks between the parts, e.g. {found[0]}; 'intimacy corpus check' "
+            "lists those of a corpus that states its splits",
+            IntimacyWarning,
+            stacklevel=3,
+        )
 
 
 def _prior(items: Sequence[AnnotatedThread]) -> dict[str, float]:
