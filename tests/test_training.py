@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import json
 import lzma
+import shutil
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -130,6 +135,88 @@ def test_encoder_loads_as_any_other(encoder: Path) -> None:
     assert all({"loss", "tokens_per_s"} <= set(row) for row in rows)
 
 
+PRETRAIN = """
+tokens = 12_288
+tokens_per_batch = 256
+parallel_share = {share}
+[shape]
+width = 24
+layers = 1
+heads = 2
+feed_forward = 48
+[tokenizer]
+vocab_size = 320
+min_frequency = 1
+[optimiser]
+checkpoint_every = 4
+[distill]
+tokens_per_batch = 256
+[distill.encoder]
+teacher = "{teacher}"
+"""
+
+
+@pytest.mark.parametrize("share", [0.0, 0.5])
+def test_pretraining_is_killed_and_goes_on(
+    corpora: Path, teacher: Path, tmp_path: Path, share: float
+) -> None:
+    from transformers import AutoModel
+
+    recipe = tmp_path / "c.toml"
+    recipe.write_text(PRETRAIN.format(share=share, teacher=teacher))
+    command = [sys.executable, "-m", "intimacy", "pretrain", "--config", str(recipe)]
+    command += ["--corpora", str(corpora), "-o"]
+    whole, cut = tmp_path / "whole", tmp_path / "cut"
+    subprocess.run([*command, str(whole)], check=True, capture_output=True)
+    run = subprocess.Popen([*command, str(cut)], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    while not (cut / "checkpoint.pt").exists() and run.poll() is None:
+        time.sleep(0.005)
+    run.kill()
+    run.communicate()
+    assert run.returncode == -signal.SIGKILL, "it was over before it could be killed"
+    subprocess.run([*command, str(cut)], check=True, capture_output=True)
+    one, other = (
+        AutoModel.from_pretrained(folder, add_pooling_layer=False).state_dict()
+        for folder in (whole, cut)
+    )
+    assert all(torch.equal(one[name], other[name]) for name in one)
+    assert one["embeddings.word_embeddings.weight"].shape[1] == 24
+    rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
+    assert rows[-1]["step"] == 48 and rows[-1]["loss"] > 0
+    left = {path.name for path in whole.iterdir()}
+    assert not left & {"checkpoint.pt", "teacher.npy", "ids.npy", "ends.npy", "groups.npy"}
+
+
+def test_masked_words_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None:
+    from intimacy.training.config import OptimiserConfig, PretrainConfig
+    from intimacy.training.pretrain import pretrain
+
+    config = PretrainConfig(
+        tokens=60_000, tokens_per_batch=512, optimiser=OptimiserConfig(lr_body=3e-3)
+    )
+    pretrain(corpora, tmp_path / "p", config, start=encoder)
+    lines = (tmp_path / "p" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines]
+    assert losses[-1] < 0.7 * losses[0], "four sentences are learnt by heart"
+
+
+def test_what_encoders_are_measured_on_is_not_read(corpora: Path, tmp_path: Path) -> None:
+    from intimacy.training.corpora import Reader
+
+    folder = tmp_path / "corpora"
+    shutil.copytree(corpora, folder)
+    (folder / "probes").mkdir()
+    tested = {"text": "@utente Grazie mille!! https://t.co/x", "intimacy": 2.0}
+    (folder / "probes" / "mint_it_test.jsonl").write_text(json.dumps(tested) + "\n")
+    reader = Reader(folder, ("open", "nc"))
+    texts = [text for _, text in reader.texts()]
+    assert "Grazie mille!" not in texts and "Quanto costa?" in texts
+    assert reader.removed == {"probe texts": 75}
+    assert {group for group, _ in Reader(folder, ("open",)).texts()} == {"social", "spoken"}
+    with pytest.raises(ConfigError, match="unknown licence tier"):
+        Reader(folder, ("free",))
+
+
 def test_model_folder_is_complete(model: Path) -> None:
     names = {path.name for path in model.iterdir()}
     expected = {"model.onnx", "model.safetensors", "tokenizer.json", "config.json"}
@@ -222,8 +309,9 @@ def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> 
 
 
 def test_every_recipe_is_valid() -> None:
-    from intimacy.training.config import DistillConfig, load
+    from intimacy.training.config import DistillConfig, PretrainConfig, load
 
-    assert load(DistillConfig, "encoder-it").encoder.layers == (0, 2, 4, 5)
+    assert load(DistillConfig, "distill-it").encoder.layers == (0, 2, 4, 5)
+    assert load(PretrainConfig, "pretrain-it").mix.social == 2
     with pytest.raises(ConfigError, match="no recipe 'nothing'"):
         load(DistillConfig, "nothing")

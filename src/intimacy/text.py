@@ -75,7 +75,12 @@ def handle(name: str) -> str:
 
 def has_content(text: str) -> bool:
     """Whether a letter, a digit or an emoji is in it."""
-    return any(c.isalnum() for c in text) or _EMOJI.search(text) is not None
+    return any(c.isalnum() for c in text) or has_emoji(text)
+
+
+def has_emoji(text: str) -> bool:
+    """Whether an emoji or another pictograph is in it."""
+    return _EMOJI.search(text) is not None
 
 
 def latin_share(text: str) -> float | None:

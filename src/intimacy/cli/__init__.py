@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import click
 
@@ -27,6 +27,8 @@ from intimacy.errors import IntimacyError, SourceError
 
 if TYPE_CHECKING:
     from intimacy.store import OnError
+
+F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):
@@ -278,18 +280,33 @@ def train(
     click.echo(metrics)
 
 
+def _encoder_options(recipe: str) -> Callable[[F], F]:
+    """Options that the commands which make an encoder share."""
+    options = (
+        click.option(
+            "-o",
+            "--out",
+            type=click.Path(path_type=Path, readable=False),
+            required=True,
+            help="Encoder folder.",
+        ),
+        click.option("--corpora", help="Folder of raw corpora; else INTIMACY_CORPORA."),
+        click.option("--start", help="Encoder folder to go on from."),
+        click.option("--config", default=recipe, show_default=True, help="TOML file or recipe."),
+        click.option("--device", default="cpu", show_default=True),
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
 @main.command()
-@click.option(
-    "-o",
-    "--out",
-    type=click.Path(path_type=Path, readable=False),
-    required=True,
-    help="Encoder folder.",
-)
-@click.option("--corpora", help="Folder of raw corpora; else INTIMACY_CORPORA.")
-@click.option("--config", default="encoder-it", show_default=True, help="TOML file or recipe.")
-@click.option("--device", default="cpu", show_default=True)
-def distill(out: Path, corpora: str | None, config: str, device: str) -> None:
+@_encoder_options("distill-it")
+def distill(out: Path, corpora: str | None, start: str | None, config: str, device: str) -> None:
     """Carry an English sentence encoder over into Italian. Needs intimacy[train]."""
     from intimacy.errors import require
 
@@ -298,5 +315,20 @@ def distill(out: Path, corpora: str | None, config: str, device: str) -> None:
     from intimacy.training import distill as distilling
     from intimacy.training.config import DistillConfig, load
 
-    folder = sources.locate(corpora)
-    click.echo(distilling.distill(folder, out, load(DistillConfig, config), device=device))
+    folder, settings = sources.locate(corpora), load(DistillConfig, config)
+    click.echo(distilling.distill(folder, out, settings, start=start, device=device))
+
+
+@main.command()
+@_encoder_options("pretrain-it")
+def pretrain(out: Path, corpora: str | None, start: str | None, config: str, device: str) -> None:
+    """Train an encoder on masked words of Italian comments. Needs intimacy[train]."""
+    from intimacy.errors import require
+
+    require("torch", extra="train")
+    from intimacy.training import corpora as sources
+    from intimacy.training import pretrain as pretraining
+    from intimacy.training.config import PretrainConfig, load
+
+    folder, settings = sources.locate(corpora), load(PretrainConfig, config)
+    click.echo(pretraining.pretrain(folder, out, settings, start=start, device=device))

@@ -38,6 +38,19 @@ class TokenizerConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class OptimiserConfig:
+    """AdamW with a rate that rises and falls to zero."""
+
+    lr_embeddings: float = 1e-3
+    lr_body: float = 2e-4
+    warmup: float = 0.03
+    """Share of the steps in which the rate rises from zero; it falls to zero at the end."""
+    weight_decay: float = 0.01
+    checkpoint_every: int = 500
+    """Steps between checkpoints a killed run resumes from."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class EncoderConfig:
     """Shape of the student, a BERT of transformers."""
 
@@ -64,19 +77,66 @@ class DistillConfig:
     """Passes over the parallel sentences."""
     tokens_per_batch: int = 3_072
     max_tokens: int = 96
-    lr_embeddings: float = 1e-3
-    lr_body: float = 2e-4
-    warmup: float = 0.03
-    """Share of the steps in which the rate rises from zero; it falls to zero at the end."""
-    weight_decay: float = 0.01
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     weight_cosine: float = 1.0
     weight_mse: float = 4.0
     weight_contrast: float = 0.1
     informal: float = 0.4
     """Share of the Italian sentences written as people type: no accents, no capitals…"""
     seed: int = 20
-    checkpoint_every: int = 500
-    """Steps between checkpoints a killed run resumes from."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShapeConfig:
+    """A BERT that starts from random weights."""
+
+    width: int = 384
+    layers: int = 4
+    heads: int = 12
+    feed_forward: int = 1_536
+    max_positions: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixConfig:
+    """How often a text of each group is read in one pass; 0.1 reads a tenth of them, drawn anew."""
+
+    social: float = 2.0
+    """Comments, posts, forum messages: ``social/`` and ``text/social*``."""
+    spoken: float = 1.0
+    """Dialogue, transcripts and blogs: ``text/dialogue*``, ``asr*``, ``blogs*``, ``reviews*``."""
+    written: float = 0.1
+    """The rest: books, parliament, encyclopedia, news."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainConfig:
+    """`intimacy pretrain`: masked-language modelling over the corpora (Devlin et al. 2019).
+
+    Whole words are masked (Cui et al. 2021, arXiv:1906.08101); predictions are computed at
+    masked positions only. A share of the batches may be those of `intimacy distill`, so that
+    an encoder learns the register of comments without losing what its sentence vectors mean.
+    """
+
+    tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
+    """Used where the run does not start from an encoder, which brings its own."""
+    shape: ShapeConfig = field(default_factory=ShapeConfig)
+    """Used where the run does not start from an encoder."""
+    mix: MixConfig = field(default_factory=MixConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    """Teacher and loss of the batches of parallel sentences."""
+    parallel_share: float = 0.0
+    """Share of the batches that are parallel sentences."""
+    tiers: tuple[str, ...] = ("open", "nc", "unlicensed")
+    """Licence tiers of the text that may be used."""
+    tokens: int = 10_000_000
+    """Tokens to be read in all, those of parallel sentences included."""
+    tokens_per_batch: int = 4_096
+    max_tokens: int = 128
+    mask: float = 0.2
+    """Share of the words to be predicted: 80 % of them hidden, 10 % replaced, 10 % left."""
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+    seed: int = 20
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,16 +9,18 @@ environment variable ``INTIMACY_CORPORA``.
 from __future__ import annotations
 
 import csv
+import json
 import lzma
 import os
 import random
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from intimacy import store
+from intimacy import corpus, store
 from intimacy.errors import ConfigError
 
 TIERS = ("open", "nc", "unlicensed")
@@ -43,25 +45,76 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
     return store.read_jsonl(path, lambda record, **_: record)
 
 
-def prose(folder: Path, tiers: tuple[str, ...]) -> Iterator[str]:
-    """Texts of ``text/``, of the licence tiers asked for, shard by shard."""
-    if unknown := set(tiers) - set(TIERS):
-        raise ConfigError(f"unknown licence tier(s) {sorted(unknown)}; expected some of {TIERS}")
-    for path in sorted((folder / "text").glob("*.jsonl.xz")):
-        if path.name.removesuffix(".jsonl.xz").rpartition(".")[2] in tiers:
-            yield from (record["text"] for record in _lines(path))
+GROUPS = ("social", "spoken", "written")
+_SPOKEN = ("dialogue", "asr", "blogs", "reviews", "instructions")
+EVALUATED = ("ironita18", "multiemotions_it", "sentipolc16_test")
+"""Social corpora that encoders are measured on, whole or by cross-validation."""
 
 
-def social(folder: Path) -> Iterator[str]:
-    """Texts of ``social/``; held-out test sets (``*_test``) are left out."""
-    for path in sorted((folder / "social").glob("*.jsonl.xz")):
-        if path.name.endswith("_test.jsonl.xz"):
-            continue
-        for record in _lines(path):
-            if "text" in record:
-                yield record["text"]
-            else:
-                yield from (turn["text"] for turn in record.get("turns", ()))
+class Reader:
+    """Texts of the corpora by group, without those that encoders are measured on.
+
+    Left out are, wherever they stand: the test texts of the probes, and the real comments that
+    the bundled corpus has labels for. `removed` counts what was met and left out, by reason.
+    """
+
+    def __init__(self, folder: Path, tiers: tuple[str, ...]) -> None:
+        if unknown := set(tiers) - set(TIERS):
+            raise ConfigError(
+                f"unknown licence tier(s) {sorted(unknown)}; expected some of {TIERS}"
+            )
+        self._folder, self._tiers = folder, tiers
+        self._probes = _probe_texts(folder)
+        self._labelled = {
+            record.key[0]
+            for record in corpus.read_corpus(corpus.bundled_corpus())
+            if isinstance(record, corpus.TextlessLabel)
+        }
+        self.removed: Counter[str] = Counter()
+
+    def texts(self) -> Iterator[tuple[str, str]]:
+        """(group, text) of everything that may be read, shard by shard."""
+        for path in sorted((self._folder / "social").glob("*.jsonl.xz")):
+            for record in _lines(path):
+                turns = [turn["text"] for turn in record.get("turns", ())]
+                if self._kept(turns or [record["text"]]):
+                    yield from (("social", text) for text in turns or [record["text"]])
+        for path in sorted((self._folder / "text").glob("*.jsonl.xz")):
+            name, _, tier = path.name.removesuffix(".jsonl.xz").rpartition(".")
+            if tier in self._tiers:
+                group = (
+                    "social"
+                    if name.startswith("social")
+                    else ("spoken" if name.startswith(_SPOKEN) else "written")
+                )
+                for record in _lines(path):
+                    if self._kept([record["text"]]):
+                        yield group, record["text"]
+
+    def _kept(self, turns: list[str]) -> bool:
+        if corpus.text_hash(turns) in self._labelled:
+            self.removed["labelled comments"] += 1
+        elif any(_bones(text) in self._probes for text in turns):
+            self.removed["probe texts"] += 1
+        else:
+            return True
+        return False
+
+
+def _probe_texts(folder: Path) -> set[str]:
+    texts: list[str] = []
+    for path in sorted((folder / "probes").glob("*test*.jsonl")):
+        texts += (json.loads(line)["text"] for line in path.read_text("utf-8").splitlines())
+    for name in EVALUATED:
+        path = folder / "social" / f"{name}.jsonl.xz"
+        if path.is_file():
+            texts += (record["text"] for record in _lines(path))
+    return {bones for text in texts if (bones := _bones(text))}
+
+
+def _bones(text: str) -> str:
+    """Letters and digits alone: the same post with its handles or links masked otherwise."""
+    return re.sub(r"[\W_]+", "", re.sub(r"https?://\S+|@\w+|\bURL\b", "", text)).lower()
 
 
 def parallel(folder: Path) -> list[tuple[str, str]]:

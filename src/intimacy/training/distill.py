@@ -8,10 +8,10 @@ sentence the vector that the teacher gives to its English translation (Reimers &
 
 from __future__ import annotations
 
+import itertools
 import math
 import random
-import time
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,12 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTra
 
 from intimacy.errors import ConfigError
 from intimacy.training import config as configs
-from intimacy.training import corpora
+from intimacy.training import corpora, loop
 from intimacy.training import tokenizer as tokenizers_it
-from intimacy.training.config import DistillConfig, EncoderConfig
+from intimacy.training.config import DistillConfig, EncoderConfig, TokenizerConfig
 from intimacy.training.progress import Progress
+
+_TARGETS = "teacher.npy"
 
 
 def student(
@@ -75,51 +77,6 @@ def _twin(piece: str, tokenizer: Tokenizer) -> str:
     return text.strip() if text.startswith(" ") or piece.startswith("[") else f"##{text}"
 
 
-def mean_pool(hidden: Tensor, mask: Tensor) -> Tensor:
-    """Mean of the hidden states of real tokens.
-
-    Args:
-        hidden: (batch, tokens, width).
-        mask: (batch, tokens), 1 for real tokens.
-
-    Returns: (batch, width).
-    """
-    weights = mask.unsqueeze(-1).to(hidden.dtype)
-    return (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
-
-
-@dataclass(frozen=True)
-class _Batches:
-    """Sentences sorted by length, cut into batches of about equal token counts."""
-
-    ids: list[list[int]]
-    batches: list[np.ndarray]
-
-    @classmethod
-    def cut(cls, ids: list[list[int]], tokens: int, rng: np.random.Generator) -> _Batches:
-        # A little noise on the length keeps batches from being the same in every pass.
-        lengths = np.array([len(i) for i in ids]) + rng.uniform(0, 2, len(ids))
-        order = np.argsort(lengths, kind="stable")
-        batches, start = [], 0
-        while start < len(order):
-            end = start + 1
-            while end < len(order) and (end - start + 1) * len(ids[order[end]]) <= tokens:
-                end += 1
-            batches.append(order[start:end])
-            start = end
-        permutation = rng.permutation(len(batches))
-        return cls(ids, [batches[i] for i in permutation])
-
-
-def padded(ids: list[list[int]], pad: int) -> tuple[Tensor, Tensor]:
-    """Token ids and mask, both (batch, longest)."""
-    width = max(len(i) for i in ids)
-    tokens = torch.full((len(ids), width), pad)
-    for row, values in zip(tokens, ids, strict=True):
-        row[: len(values)] = torch.tensor(values)
-    return tokens, (torch.arange(width) < torch.tensor([[len(i)] for i in ids])).long()
-
-
 @torch.inference_mode()
 def _embed_english(
     teacher: Any, tokenizer: Any, sentences: list[str], max_tokens: int, device: torch.device
@@ -127,22 +84,30 @@ def _embed_english(
     """Teacher embeddings, (sentences, width) float16, unit length."""
     encoded = tokenizer(sentences, truncation=True, max_length=max_tokens)["input_ids"]
     out = np.zeros((len(sentences), teacher.config.hidden_size), np.float16)
-    rng = np.random.default_rng(0)
-    cut = _Batches.cut(encoded, 4096, rng)
+    lengths = np.array([len(ids) for ids in encoded])
     teacher.eval()
     teacher.to(device)
     with Progress("teacher", total=len(sentences), unit="sentence") as bar:
-        for batch in cut.batches:
-            ids, mask = padded([encoded[i] for i in batch], tokenizer.pad_token_id)
+        for batch in loop.cut(lengths, 4096, np.random.default_rng(0)):
+            ids, mask = loop.padded([encoded[i] for i in batch], tokenizer.pad_token_id)
             with torch.autocast(device.type, torch.bfloat16):
                 hidden = teacher(ids.to(device), mask.to(device)).last_hidden_state
-            vectors = nn.functional.normalize(mean_pool(hidden.float(), mask.to(device)), dim=-1)
+            vectors = nn.functional.normalize(
+                loop.mean_pool(hidden.float(), mask.to(device)), dim=-1
+            )
             out[batch] = vectors.cpu().numpy()
             bar.step(len(batch))
     return out
 
 
-def distill(folder: Path, out: Path, config: DistillConfig, *, device: str = "cpu") -> Path:
+def distill(
+    folder: Path,
+    out: Path,
+    config: DistillConfig,
+    *,
+    start: str | Path | None = None,
+    device: str = "cpu",
+) -> Path:
     """Make an Italian encoder and save it, with its tokenizer, as a transformers folder.
 
     A run that was killed goes on from its last checkpoint when it is started again with the
@@ -152,6 +117,8 @@ def distill(folder: Path, out: Path, config: DistillConfig, *, device: str = "cp
         folder: Corpora, see `intimacy.training.corpora`.
         out: Folder to write; made if missing.
         config: What to do.
+        start: An Italian encoder to go on from, of any width, with its tokenizer; None takes
+            the teacher's own layers.
         device: A torch device.
 
     Returns: ``out``.
@@ -160,155 +127,156 @@ def distill(folder: Path, out: Path, config: DistillConfig, *, device: str = "cp
     (out / "distill.json").write_text(configs.to_json(config), "utf-8")
     torch.manual_seed(config.seed)
     where = torch.device(device)
-    tokenizer = _tokenizer(folder, out, config)
+    tokenizer = open_tokenizer(start, folder, out, config.tokenizer, config.tiers)
     teacher = AutoModel.from_pretrained(config.encoder.teacher)
     english_tokenizer = AutoTokenizer.from_pretrained(config.encoder.teacher)
-    pairs = corpora.parallel(folder)
-    targets = _targets(out, teacher, english_tokenizer, [e for e, _ in pairs], config, where)
-    model = student(teacher, english_tokenizer.get_vocab(), tokenizer, config.encoder).to(where)
-    italian = [i for _, i in pairs]
-    _run(model, tokenizer, italian, targets, config, out, where)
+    if start is None:
+        model = student(teacher, english_tokenizer.get_vocab(), tokenizer, config.encoder)
+    else:
+        model = open_encoder(start)
+    model.to(where)
+    pairs = Pairs.open(folder, out, tokenizer, config, where, teacher, english_tokenizer)
+    _run(model, pairs, config, out)
     save_encoder(model, tokenizer, out)
     return out
 
 
-def _tokenizer(folder: Path, out: Path, config: DistillConfig) -> Tokenizer:
+def open_encoder(start: str | Path) -> BertModel:
+    """An encoder to train on, in single precision."""
+    return AutoModel.from_pretrained(start, dtype=torch.float32, add_pooling_layer=False)
+
+
+def open_tokenizer(
+    start: str | Path | None,
+    folder: Path,
+    out: Path,
+    config: TokenizerConfig,
+    tiers: tuple[str, ...],
+) -> Tokenizer:
+    """The tokenizer of ``start``, or one learnt from the corpora; kept in ``out``."""
     path = out / "tokenizer.json"
+    if start is not None and not path.exists():
+        AutoTokenizer.from_pretrained(start).backend_tokenizer.save(str(path))
     if not path.exists():
-        tokenizers_it.train(folder, config.tokenizer, config.tiers).save(str(path))
+        tokenizers_it.train(folder, config, tiers).save(str(path))
     tokenizer = Tokenizer.from_file(str(path))
     tokenizer.encode_special_tokens = True
     return tokenizer
 
 
-def _targets(
-    out: Path,
-    teacher: Any,
-    tokenizer: Any,
-    english: list[str],
-    config: DistillConfig,
-    device: torch.device,
-) -> np.ndarray:
-    path = out / "teacher.npy"
-    if not path.exists():
-        np.save(path, _embed_english(teacher, tokenizer, english, config.max_tokens, device))
-    targets: np.ndarray = np.load(path)
-    return targets
+def _run(model: BertModel, pairs: Pairs, config: DistillConfig, out: Path) -> None:
+    bridge = pairs.bridge(model)
+    trained = nn.ModuleList([model] if bridge is None else [model, bridge])
+    total = max(1, math.ceil(config.passes * len(pairs.a_pass(0))))
+
+    def loss(batch: Rows) -> tuple[Tensor, int]:
+        return pairs.loss(model, batch, bridge)
+
+    step = loop.Step(pairs.batches, loss)
+    loop.run("distill", trained, step, total=total, config=config.optimiser, out=out)
 
 
-def _run(
-    model: BertModel,
-    tokenizer: Tokenizer,
-    italian: list[str],
-    targets: np.ndarray,
-    config: DistillConfig,
-    out: Path,
-    device: torch.device,
-) -> None:
-    embeddings = [p for n, p in model.named_parameters() if n.startswith("embeddings.word")]
-    body = [p for n, p in model.named_parameters() if not n.startswith("embeddings.word")]
-    optimizer = torch.optim.AdamW(
-        [
-            {"params": embeddings, "lr": config.lr_embeddings, "peak": config.lr_embeddings},
-            {"params": body, "lr": config.lr_body, "peak": config.lr_body},
-        ],
-        weight_decay=config.weight_decay,
-    )
-    first = _encode(tokenizer, italian, config, pass_index=0)
-    per_pass = len(_Batches.cut(first, config.tokens_per_batch, np.random.default_rng(0)).batches)
-    total = max(1, math.ceil(config.passes * per_pass))
-    done, pass_index = _resume(out, model, optimizer)
-    start_pass = pass_index
-    cls, sep, pad = (tokenizer.token_to_id(t) for t in ("[CLS]", "[SEP]", "[PAD]"))
-    model.train()
-    with Progress("distill", total=total, log=out / "metrics.jsonl") as bar:
-        bar.step(done)
-        step = done
-        while step < total:
-            encoded = _encode(tokenizer, italian, config, pass_index)
-            rng = np.random.default_rng(config.seed + pass_index)
-            batches = _Batches.cut(encoded, config.tokens_per_batch, rng).batches
-            skip = done - pass_index * per_pass if pass_index == start_pass else 0
-            for batch in batches[max(0, skip) :]:
-                if step >= total:
-                    break
-                _set_rate(optimizer, step, total, config.warmup)
-                started = time.monotonic()
-                rows = [[cls, *encoded[i], sep] for i in batch]
-                ids, mask = padded(rows, pad)
-                goal = torch.from_numpy(targets[batch].astype(np.float32)).to(device)
-                loss = _loss(model, ids.to(device), mask.to(device), goal, config)
-                optimizer.zero_grad(set_to_none=True)
-                loss.backward()
-                nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-                optimizer.step()
-                step += 1
-                rate = int(mask.sum() / (time.monotonic() - started))
-                bar.step(loss=f"{loss.item():.4f}", tokens_s=rate)
-                if step % 50 == 0:
-                    bar.record(step=step, total=total, loss=loss.item(), tokens_per_s=rate)
-                if step % config.checkpoint_every == 0:
-                    _checkpoint(out, model, optimizer, step, pass_index)
-            pass_index += 1
+Rows = tuple[list[list[int]], np.ndarray]
+"""Token ids of some sentences, and the teacher's vectors for them."""
 
 
-def _encode(
-    tokenizer: Tokenizer, texts: list[str], config: DistillConfig, pass_index: int
-) -> list[list[int]]:
-    rng = random.Random(config.seed * 1_000 + pass_index)
-    typed = [corpora.informal(t, rng) if rng.random() < config.informal else t for t in texts]
-    limit = config.max_tokens - 2
-    return [e.ids[:limit] for e in tokenizer.encode_batch_fast(typed, add_special_tokens=False)]
+class Pairs:
+    """Italian sentences with the vectors that the teacher gives to their translations."""
 
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        italian: list[str],
+        targets: np.ndarray,
+        config: DistillConfig,
+        device: torch.device,
+    ) -> None:
+        self._tokenizer, self._italian, self._targets = tokenizer, italian, targets
+        self._config, self._device = config, device
+        self._cls, self._sep, self._pad = tokenizers_it.ids(tokenizer, "[CLS]", "[SEP]", "[PAD]")
 
-def _loss(
-    model: BertModel, ids: Tensor, mask: Tensor, goal: Tensor, config: DistillConfig
-) -> Tensor:
-    with torch.autocast(ids.device.type, torch.bfloat16):
-        hidden = model(ids, mask).last_hidden_state
-    vectors = nn.functional.normalize(mean_pool(hidden.float(), mask), dim=-1)
-    cosine = (1 - (vectors * goal).sum(-1)).mean()
-    # Summed over the width: unit vectors make a mean over it vanish beside the cosine.
-    mse = ((vectors - goal) ** 2).sum(-1).mean() / 2
-    contrast = nn.functional.cross_entropy(
-        vectors @ goal.T * 20, torch.arange(len(goal), device=goal.device)
-    )
-    return (
-        config.weight_cosine * cosine + config.weight_mse * mse + config.weight_contrast * contrast
-    )
+    @classmethod
+    def open(
+        cls,
+        folder: Path,
+        out: Path,
+        tokenizer: Tokenizer,
+        config: DistillConfig,
+        device: torch.device,
+        teacher: Any,
+        english: Any,
+    ) -> Pairs:
+        """The pairs of a corpora folder; the teacher's vectors are kept in ``out`` meanwhile."""
+        pairs = corpora.parallel(folder)
+        path = out / _TARGETS
+        if not path.exists():
+            np.save(
+                path,
+                _embed_english(teacher, english, [e for e, _ in pairs], config.max_tokens, device),
+            )
+        return cls(tokenizer, [italian for _, italian in pairs], np.load(path), config, device)
 
+    def bridge(self, model: BertModel) -> nn.Linear | None:
+        """A layer from the student's width to the teacher's, thrown away after; None if equal."""
+        width = model.config.hidden_size
+        if width == self._targets.shape[1]:
+            return None
+        return nn.Linear(width, self._targets.shape[1]).to(self._device)
 
-def _set_rate(optimizer: torch.optim.Optimizer, step: int, total: int, warmup: float) -> None:
-    rise = max(1, int(total * warmup))
-    factor = (step + 1) / rise if step < rise else max(0.0, (total - step) / (total - rise))
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
+    def batches(self) -> Iterator[Rows]:
+        """Pass after pass, without end."""
+        for pass_index in itertools.count():
+            yield from self.a_pass(pass_index)
 
+    def a_pass(self, pass_index: int) -> list[Rows]:
+        """A pass over all sentences, typed anew, in an order of its own."""
+        encoded = self._encode(pass_index)
+        lengths = np.array([len(ids) for ids in encoded])
+        rng = np.random.default_rng(self._config.seed + pass_index)
+        cut = loop.cut(lengths, self._config.tokens_per_batch, rng)
+        return [
+            ([[self._cls, *encoded[i], self._sep] for i in rows], self._targets[rows])
+            for rows in cut
+        ]
 
-def _checkpoint(
-    out: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, pass_index: int
-) -> None:
-    state = {
-        "model": model.state_dict(),
-        "optimizer": optimizer.state_dict(),
-        "step": step,
-        "pass": pass_index,
-        "rng": torch.get_rng_state(),
-    }
-    partial = out / "checkpoint.pt.partial"
-    torch.save(state, partial)
-    partial.replace(out / "checkpoint.pt")
+    def _encode(self, pass_index: int) -> list[list[int]]:
+        rng = random.Random(self._config.seed * 1_000 + pass_index)
+        typed = [
+            corpora.informal(t, rng) if rng.random() < self._config.informal else t
+            for t in self._italian
+        ]
+        limit = self._config.max_tokens - 2
+        rows = self._tokenizer.encode_batch_fast(typed, add_special_tokens=False)
+        return [row.ids[:limit] for row in rows]
 
+    def loss(
+        self, model: BertModel, batch: Rows, bridge: nn.Module | None = None
+    ) -> tuple[Tensor, int]:
+        """How far the student's vectors are from the teacher's, and the number of tokens.
 
-def _resume(out: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, int]:
-    path = out / "checkpoint.pt"
-    if not path.exists():
-        return 0, 0
-    state = torch.load(path, weights_only=True)
-    model.load_state_dict(state["model"])
-    optimizer.load_state_dict(state["optimizer"])
-    torch.set_rng_state(state["rng"])
-    return int(state["step"]), int(state["pass"])
+        Args:
+            model: The student.
+            batch: Sentences with their targets.
+            bridge: Carries vectors of the student's width to the teacher's, where they differ.
+        """
+        ids, mask = (t.to(self._device) for t in loop.padded(batch[0], self._pad))
+        goal = torch.from_numpy(batch[1].astype(np.float32)).to(self._device)
+        with torch.autocast(self._device.type, torch.bfloat16):
+            hidden = model(ids, mask).last_hidden_state
+        pooled = loop.mean_pool(hidden.float(), mask)
+        vectors = nn.functional.normalize(pooled if bridge is None else bridge(pooled), dim=-1)
+        cosine = (1 - (vectors * goal).sum(-1)).mean()
+        # Summed over the width: unit vectors make a mean over it vanish beside the cosine.
+        mse = ((vectors - goal) ** 2).sum(-1).mean() / 2
+        rows = torch.arange(len(goal), device=self._device)
+        contrast = nn.functional.cross_entropy(vectors @ goal.T * 20, rows)
+        config = self._config
+        loss = (
+            config.weight_cosine * cosine
+            + config.weight_mse * mse
+            + config.weight_contrast * contrast
+        )
+        return loss, int(mask.sum())
 
 
 def save_encoder(model: BertModel, tokenizer: Tokenizer, out: Path) -> None:
@@ -324,5 +292,5 @@ def save_encoder(model: BertModel, tokenizer: Tokenizer, out: Path) -> None:
         additional_special_tokens=["[CAP]", "[FOL]", "[CRE]", "[STA]"],
         model_max_length=model.config.max_position_embeddings,
     ).save_pretrained(out)
-    (out / "checkpoint.pt").unlink(missing_ok=True)
-    (out / "teacher.npy").unlink(missing_ok=True)
+    loop.finish(out)
+    (out / _TARGETS).unlink(missing_ok=True)

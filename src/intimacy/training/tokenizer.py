@@ -8,6 +8,7 @@ that spells ``[CRE]`` stays plain text.
 
 from __future__ import annotations
 
+import itertools
 import random
 from collections.abc import Iterator
 from pathlib import Path
@@ -56,14 +57,16 @@ def blank() -> Tokenizer:
 
 def _texts(folder: Path, config: TokenizerConfig, tiers: tuple[str, ...]) -> Iterator[str]:
     budget = config.max_mb * 1_000_000
-    for text in corpora.social(folder):
-        for _ in range(config.social_repeats):
-            yield text
-        budget -= len(text) * config.social_repeats
     # The shards differ by register; a draw over all of them keeps every register in the cut.
     rng = random.Random(0)
-    share = min(1.0, max(budget, 0) / 260_000_000)
-    for text in corpora.prose(folder, tiers):
+    share: float | None = None
+    for group, text in corpora.Reader(folder, tiers).texts():
+        if group == "social" and share is None:
+            yield from itertools.repeat(text, config.social_repeats)
+            budget -= len(text) * config.social_repeats
+            continue
+        # ``social/`` comes first; what it leaves of the budget is drawn from the rest.
+        share = min(1.0, max(budget, 0) / 260_000_000) if share is None else share
         if rng.random() < share:
             yield text
 
@@ -81,3 +84,9 @@ def train(folder: Path, config: TokenizerConfig, tiers: tuple[str, ...]) -> Toke
     with Progress("tokenizer", unit="text") as bar:
         tokenizer.train_from_iterator(bar.over(_texts(folder, config, tiers)), trainer)
     return tokenizer
+
+
+def ids(tokenizer: Tokenizer, *pieces: str) -> list[int]:
+    """Numbers of pieces that the tokenizer is known to have."""
+    vocabulary = tokenizer.get_vocab()
+    return [vocabulary[piece] for piece in pieces]
