@@ -57,13 +57,14 @@ def real(folder: Path, source: str) -> Rows:
 
 
 def authored(place: Path | None, splits: Sequence[str]) -> Rows:
-    return [
-        (item.thread.turns[0].text, str(item.persona))
+    first = {
+        item.thread.turns[0].text: str(item.persona)  # twins often share their first turn
         for item in load_corpus(place)
         if item.thread.turns[0].role == "follower"
         and "not_italian" not in item.flags
         and (not splits or item.split in splits)
-    ]
+    }
+    return list(first.items())
 
 
 def surface(rows: Rows, common: frozenset[str]) -> dict[str, float]:

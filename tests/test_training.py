@@ -14,7 +14,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from conftest import ROOT
 
 from intimacy import corpus, store
 from intimacy.bundle import HEADS, open_bundle
@@ -98,21 +97,26 @@ def encoder(corpora: Path, teacher: Path, tmp_path_factory: pytest.TempPathFacto
 
 
 @pytest.fixture(scope="module")
-def model(encoder: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Some threads of every split of the bundled corpus."""
+    folder = tmp_path_factory.mktemp("labelled")
+    for item in corpus.load_corpus():
+        with (folder / f"{item.split}.jsonl").open("ab") as stream:
+            stream.write(store.encode_line(corpus.annotated_to_dict(item)))
+    for path in folder.iterdir():
+        path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::8]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     from intimacy.training.config import TrainConfig
     from intimacy.training.finetune import train
 
     out = tmp_path_factory.mktemp("model") / "m"
     config = TrainConfig(epochs=2, lr=1e-3)
     figures = json.loads(
-        train(
-            ROOT / "data" / "threads",
-            out,
-            encoder=str(encoder),
-            config=config,
-            name="tiny",
-            version="0",
-        )
+        train(labelled, out, encoder=str(encoder), config=config, name="tiny", version="0")
     )
     assert set(figures["macro_f1"]) == {
         "model",
@@ -236,7 +240,7 @@ def test_the_exported_network_agrees_with_torch(model: Path) -> None:
 
     classifier = Classifier(open_bundle(model))
     network = load(model, HEADS)
-    threads = [item.thread for item in corpus.load_corpus(ROOT / "data" / "threads")[:60]]
+    threads = [item.thread for item in corpus.load_corpus()[::70]]
     found = classifier.logits(threads)
     for thread, row in zip(threads, found, strict=True):
         batch = Batch.of([classifier._renderer.render(thread)])
@@ -246,22 +250,25 @@ def test_the_exported_network_agrees_with_torch(model: Path) -> None:
         np.testing.assert_allclose(row, expected, atol=0.05)
 
 
-def test_training_is_deterministic(encoder: Path, model: Path, tmp_path: Path) -> None:
+def test_training_is_deterministic(
+    encoder: Path, labelled: Path, model: Path, tmp_path: Path
+) -> None:
     from intimacy.training.config import TrainConfig
     from intimacy.training.finetune import train
 
     config = TrainConfig(epochs=2, lr=1e-3)
-    source = ROOT / "data" / "threads"
-    train(source, tmp_path / "m", encoder=str(encoder), config=config, name="tiny", version="0")
+    train(labelled, tmp_path / "m", encoder=str(encoder), config=config, name="tiny", version="0")
     first, second = (open_bundle(path).manifest for path in (model, tmp_path / "m"))
     assert first.files == second.files and first.temperature == second.temperature
 
 
-def test_corpora_that_cannot_serve_are_refused(encoder: Path, tmp_path: Path) -> None:
+def test_corpora_that_cannot_serve_are_refused(
+    encoder: Path, labelled: Path, tmp_path: Path
+) -> None:
     from intimacy.training.config import TrainConfig
     from intimacy.training.finetune import train
 
-    items = corpus.load_corpus(ROOT / "data" / "threads")
+    items = [replace(item, split=None) for item in corpus.load_corpus(labelled)]
     small = tmp_path / "c.jsonl"
 
     def run(records: list[dict[str, object]]) -> None:
@@ -284,9 +291,8 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path: Path) -> None:
     from intimacy.training.finetune import train
 
     (tmp_path / "thesis.docx").write_text("three years of work")
-    source = ROOT / "data" / "threads"
     with pytest.raises(ConfigError, match="not a model folder"):
-        train(source, tmp_path, encoder="x", config=TrainConfig(), name="x", version="0")
+        train(tmp_path, tmp_path, encoder="x", config=TrainConfig(), name="x", version="0")
     assert (tmp_path / "thesis.docx").exists()
 
 

@@ -48,6 +48,9 @@ class CorpusReport:
     shape: Mapping[str, float]
     """Shares of threads of one turn, with a caption, with a creator turn, in contrast pairs."""
     pairs: int
+    """Near-twins that differ in one thing."""
+    contrast_pairs: int
+    """Those of them whose labels or flags differ."""
     cases: Mapping[int, int]
     """Boundary case → threads written for it."""
     n_votes: Mapping[int, int]
@@ -90,7 +93,7 @@ class CorpusReport:
         lines.append("splits:" if self.splits else "splits: none stated")
         lines += [f"  {n}: {sum(c.values())} ({_listed(c)})" for n, c in self.splits.items()]
         lines.append("shape: " + ", ".join(f"{k} {v:.0%}" for k, v in self.shape.items()))
-        lines.append(f"contrast pairs: {self.pairs}")
+        lines.append(f"twins: {self.pairs} pairs, {self.contrast_pairs} of them with two labels")
         if self.cases:
             least = min(self.cases.values())
             lines.append(f"boundary cases: {len(self.cases)}, the rarest with {least} threads")
@@ -136,6 +139,10 @@ def check_corpus(
         if item.split is not None:
             splits.setdefault(item.split, Counter())[_category(item)] += 1
     kinds = Counter(map(_category, items))
+    twins: dict[str, set[str]] = {}
+    for item in items:
+        if item.pair_id:
+            twins.setdefault(item.pair_id, set()).add(_category(item))
     return CorpusReport(
         place=place.name or str(place),
         n_threads=len(items),
@@ -146,7 +153,8 @@ def check_corpus(
         sources=_counted(item.source or "authored" for item in items),
         personas=len({item.persona for item in items if item.persona}),
         shape=_shape(items),
-        pairs=len({item.pair_id for item in items if item.pair_id}),
+        pairs=len(twins),
+        contrast_pairs=sum(len(categories) > 1 for categories in twins.values()),
         cases=dict(sorted(Counter(item.case for item in items if item.case).items())),
         n_votes=dict(sorted(Counter(len(item.votes) for item in items).items())),
         agreement=agreement(items),
@@ -271,7 +279,7 @@ def _shape(items: Sequence[AnnotatedThread]) -> dict[str, float]:
         "of one turn": sum(item.thread.n_turns == 1 for item in items) / whole,
         "with a caption": sum(bool(item.thread.post.text) for item in items) / whole,
         "with a creator turn": sum(item.thread.has_creator_turn for item in items) / whole,
-        "in a contrast pair": sum(bool(item.pair_id) for item in items) / whole,
+        "in a pair of twins": sum(bool(item.pair_id) for item in items) / whole,
     }
 
 

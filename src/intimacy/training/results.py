@@ -9,10 +9,10 @@ import numpy as np
 
 from intimacy import evaluation
 from intimacy.bundle import Manifest
-from intimacy.classifier import Classifier, possible
+from intimacy.classifier import Classifier
 from intimacy.corpus import AnnotatedThread
-from intimacy.errors import require
 from intimacy.schema import Label, Reason
+from intimacy.training import baselines
 
 _LABELS = tuple(str(label) for label in Label)
 
@@ -37,7 +37,7 @@ def evaluate(
         "model": best,
         "majority": [evaluation.majority([str(i.label) for i in train])] * len(inside),
         "structure_rules": [str(evaluation.structure_rules(i.thread)) for i in inside],
-        "tfidf_logistic_regression": _tfidf(train, inside),
+        "tfidf_logistic_regression": baselines.tfidf_logistic_regression(train, inside),
     }
     table = {}
     for name, predicted in candidates.items():
@@ -71,30 +71,6 @@ def evaluate(
         ),
         "scope": _scope(classifier, parts["test"]),
     }
-
-
-def _tfidf(train: Sequence[AnnotatedThread], test: Sequence[AnnotatedThread]) -> list[str]:
-    """Words and characters of the turns, tagged by role, with logistic regression."""
-    text = require("sklearn.feature_extraction.text", extra="train")
-    linear = require("sklearn.linear_model", extra="train")
-    pipeline = require("sklearn.pipeline", extra="train")
-    features = pipeline.make_union(
-        text.TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
-        text.TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), sublinear_tf=True),
-    )
-    model = pipeline.make_pipeline(features, linear.LogisticRegression(max_iter=2_000, C=10.0))
-    model.fit([_flat(i) for i in train], [str(i.label) for i in train])
-    scores = model.predict_proba([_flat(i) for i in test])
-    # The same facts bind every candidate.
-    names = [str(name) for name in model.classes_]
-    open_ = [possible(i.thread) for i in test]
-    mask = np.array([[name in allowed for name in names] for allowed in open_])
-    return [names[i] for i in np.where(mask, scores, -1.0).argmax(1)]
-
-
-def _flat(item: AnnotatedThread) -> str:
-    turns = [f"role{turn.role} {turn.text}" for turn in item.thread.turns]
-    return "\n".join([f"rolecaption {item.thread.post.text or ''}", *turns])
 
 
 def _scope(classifier: Classifier, items: Sequence[AnnotatedThread]) -> dict[str, Any]:

@@ -1,0 +1,321 @@
+"""Encoders on Italian posts: ``python benchmarks/encoder_probes.py --corpora PATH ENCODER…``.
+
+Tasks: MINT tweet intimacy (SemEval-2023 Task 9; Pearson r), SENTIPOLC 2016 (macro-F1 of four
+yes-or-no questions), MultiEmotions-It (polarity and eight emotions) and IronITA (irony), the last
+two by 5-fold cross-validation. Every encoder twice: frozen, with a linear probe on its mean-pooled
+states, and fine-tuned whole. Baselines of the same run: TF-IDF of words and characters, random
+weights of the first encoder's shape and, where ``--english`` names it, the English model that the
+encoder started from. Settings are chosen on training parts alone; the test part of MINT is
+touched only with ``--final``, once for every encoder that is shipped, else MINT too is
+cross-validated. Mean and spread over three seeds.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.metrics import f1_score
+from sklearn.model_selection import GridSearchCV, KFold
+from sklearn.pipeline import make_pipeline, make_union
+from sklearn.preprocessing import StandardScaler
+from tqdm import tqdm
+from transformers import AutoConfig, AutoModel, AutoTokenizer
+
+from intimacy import store
+from intimacy.training import loop
+
+EMOTIONS = (
+    "gioia", "fiducia", "tristezza", "rabbia", "paura", "disgusto", "sorpresa", "trepidazione",
+)  # fmt: skip
+FOLDS = 5
+MAX_TOKENS = 96
+
+
+@dataclass(frozen=True)
+class Task:
+    """Texts with targets, (texts, columns), and the parts to train and to test on."""
+
+    name: str
+    columns: tuple[str, ...]
+    texts: list[str]
+    targets: np.ndarray
+    parts: Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]
+
+    @property
+    def graded(self) -> bool:
+        """Whether the target is a score rather than yes or no."""
+        return self.name == "mint"
+
+    def figure(self, truth: np.ndarray, said: np.ndarray) -> list[float]:
+        """Pearson r, or the macro-F1 of each column."""
+        if self.graded:
+            return [float(np.corrcoef(truth[:, 0], said[:, 0])[0, 1])]
+        return [
+            float(f1_score(t, s > 0.5, average="macro"))
+            for t, s in zip(truth.T, said.T, strict=True)
+        ]
+
+
+def read(path: Path) -> list[dict]:
+    return list(store.read_jsonl(path, lambda record, **_: record))
+
+
+def folds(n: int) -> Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]:
+    return lambda seed: iter(KFold(FOLDS, shuffle=True, random_state=seed).split(np.arange(n)))
+
+
+def held_out(train: int, test: int) -> Callable[[int], Iterator[tuple[np.ndarray, np.ndarray]]]:
+    return lambda seed: iter([(np.arange(train), np.arange(train, train + test))])
+
+
+def tasks(folder: Path, final: bool) -> list[Task]:
+    social = folder / "social"
+    out = []
+    rows, test = (read(folder / "probes" / f"mint_it_{part}.jsonl") for part in ("train", "test"))
+    parts = held_out(len(rows), len(test)) if final else folds(len(rows))
+    rows = rows + test if final else rows
+    scores = np.array([[row["intimacy"]] for row in rows])
+    out.append(Task("mint", ("r",), [row["text"] for row in rows], scores, parts))
+    names = ("opos", "oneg", "subj", "iro")
+    rows, test = (read(social / f"sentipolc16_{part}.jsonl.xz") for part in ("train", "test"))
+    tested = {row["text"] for row in test}
+    rows = [row for row in rows if row["text"] not in tested]
+    parts = held_out(len(rows), len(test))
+    targets = np.array([[int(row[name]) for name in names] for row in rows + test])
+    out.append(Task("sentipolc", names, [row["text"] for row in rows + test], targets, parts))
+    names = ("pos", "neg", *EMOTIONS)
+    rows = read(social / "multiemotions_it.jsonl.xz")
+    rows = [row for row in rows if set(names) <= set(row)]  # a few have no annotation
+    targets = np.array([[int(row[name]) for name in names] for row in rows])
+    texts = [row["text"] for row in rows]
+    out.append(Task("multiemotions", names, texts, targets, folds(len(rows))))
+    rows = read(social / "ironita18.jsonl.xz")
+    targets = np.array([[int(float(row["irony"]))] for row in rows])
+    out.append(Task("ironita", ("irony",), [r["text"] for r in rows], targets, folds(len(rows))))
+    return out
+
+
+# -- linear
+
+
+def linear(
+    features: np.ndarray | list[str], task: Task, seed: int, head: Callable[[object], object]
+) -> list[float]:
+    """Figures of a linear model whose strength is chosen within each training part."""
+    figures = []
+    for train, test in task.parts(seed):
+        said = []
+        pick = (
+            (lambda rows: [features[i] for i in rows])
+            if isinstance(features, list)
+            else (lambda rows: features[rows])
+        )
+        for column in range(task.targets.shape[1]):
+            y = task.targets[train, column]
+            if task.graded:
+                search = GridSearchCV(
+                    head(Ridge()), {"ridge__alpha": [1, 3, 10, 30, 100, 300, 1000]}, cv=3
+                )
+                said.append(search.fit(pick(train), y).predict(pick(test)))
+            else:
+                model = LogisticRegression(max_iter=2_000, class_weight="balanced")
+                grid = {"logisticregression__C": [0.003, 0.03, 0.3, 3, 30]}
+                search = GridSearchCV(head(model), grid, cv=3, scoring="f1_macro", n_jobs=2)
+                said.append(search.fit(pick(train), y).predict_proba(pick(test))[:, 1])
+        figures.append(task.figure(task.targets[test], np.stack(said, 1)))
+    return list(np.mean(figures, 0))
+
+
+def tfidf(model: object) -> object:
+    return make_pipeline(
+        make_union(
+            TfidfVectorizer(ngram_range=(1, 2), min_df=2, sublinear_tf=True),
+            TfidfVectorizer(analyzer="char_wb", ngram_range=(2, 5), min_df=3, sublinear_tf=True),
+        ),
+        model,
+    )
+
+
+def scaled(model: object) -> object:
+    return make_pipeline(StandardScaler(), model)
+
+
+# -- encoders
+
+
+@dataclass
+class Encoder:
+    """A way to get a fresh copy of a model, and its tokenizer."""
+
+    name: str
+    make: Callable[[], torch.nn.Module]
+    tokenizer: object
+
+    @classmethod
+    def open(cls, path: Path) -> Encoder:
+        def make() -> torch.nn.Module:
+            return AutoModel.from_pretrained(path, dtype=torch.float32, add_pooling_layer=False)
+
+        return cls(path.name, make, AutoTokenizer.from_pretrained(path))
+
+    @classmethod
+    def random(cls, path: Path) -> Encoder:
+        def make() -> torch.nn.Module:
+            config = AutoConfig.from_pretrained(path)
+            return AutoModel.from_config(config, dtype=torch.float32, add_pooling_layer=False)
+
+        return cls(f"{path.name}, random weights", make, AutoTokenizer.from_pretrained(path))
+
+    def ids(self, texts: list[str]) -> list[list[int]]:
+        tokenizer = self.tokenizer
+        tokenizer.backend_tokenizer.no_padding()
+        rows = tokenizer(texts, truncation=True, max_length=MAX_TOKENS, padding=False)["input_ids"]
+        first, last = tokenizer.cls_token_id, tokenizer.sep_token_id
+        # Our tokenizer leaves the frame of a text to whoever renders it.
+        return [
+            row if row[:1] == [first] else [first, *row[: MAX_TOKENS - 2], last] for row in rows
+        ]
+
+
+def pooled(model: torch.nn.Module, ids: list[list[int]], pad: int) -> torch.Tensor:
+    tokens, mask = loop.padded(ids, pad)
+    with torch.autocast("cpu", torch.bfloat16):
+        hidden = model(tokens, mask).last_hidden_state
+    return loop.mean_pool(hidden.float(), mask)
+
+
+@torch.inference_mode()
+def embed(encoder: Encoder, texts: list[str]) -> np.ndarray:
+    model = encoder.make().eval()
+    ids = encoder.ids(texts)
+    out = np.zeros((len(ids), model.config.hidden_size), np.float32)
+    lengths = np.array([len(row) for row in ids])
+    for rows in loop.cut(lengths, 4_096, np.random.default_rng(0)):
+        out[rows] = pooled(model, [ids[i] for i in rows], encoder.tokenizer.pad_token_id).numpy()
+    return out
+
+
+def tuned(encoder: Encoder, task: Task, seed: int, *, epochs: int, lr: float) -> list[float]:
+    """Figures of the whole encoder trained on each training part, with one linear layer on top."""
+    ids = encoder.ids(task.texts)
+    pad = encoder.tokenizer.pad_token_id
+    figures = []
+    for train, test in task.parts(seed):
+        torch.manual_seed(seed)
+        model = encoder.make().train()
+        head = torch.nn.Linear(model.config.hidden_size, task.targets.shape[1])
+        dropout = torch.nn.Dropout(0.1)
+        targets = torch.tensor(task.targets, dtype=torch.float32)
+        mean, spread = targets[train].mean(0), targets[train].std(0)
+        rng = np.random.default_rng(seed)
+        lengths = np.array([len(row) for row in ids])
+        tokens = max(512, int(lengths[train].mean() * 32))
+        plan = [train[b] for _ in range(epochs) for b in loop.cut(lengths[train], tokens, rng)]
+        groups = [
+            {"params": list(model.parameters()), "lr": lr, "peak": lr},
+            {"params": list(head.parameters()), "lr": 1e-3, "peak": 1e-3},
+        ]
+        optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
+        weight = ((1 - mean) / mean.clamp(min=1e-3)).clamp(max=10)
+        for step, rows in enumerate(plan):
+            loop._set_rate(optimizer, step, len(plan), 0.1)
+            logits = head(dropout(pooled(model, [ids[i] for i in rows], pad)))
+            if task.graded:
+                loss = ((logits - (targets[rows] - mean) / spread) ** 2).mean()
+            else:
+                loss = torch.nn.functional.binary_cross_entropy_with_logits(
+                    logits, targets[rows], pos_weight=weight
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+            optimizer.step()
+        model.eval()
+        said = np.zeros((len(test), task.targets.shape[1]))
+        with torch.inference_mode():
+            for part in loop.cut(lengths[test], 4_096, rng):
+                said[part] = head(pooled(model, [ids[test[i]] for i in part], pad)).numpy()
+        said = said if task.graded else 1 / (1 + np.exp(-said))
+        figures.append(task.figure(task.targets[test], said))
+    return list(np.mean(figures, 0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("encoders", type=Path, nargs="*", help="encoder folders")
+    parser.add_argument("--corpora", type=Path, required=True)
+    parser.add_argument("--english", type=Path, help="the English model, as another baseline")
+    parser.add_argument("--task", action="append", help="only these tasks")
+    parser.add_argument("--way", action="append", help="only frozen, or only tuned")
+    parser.add_argument("--no-baselines", action="store_true")
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--epochs", type=int, default=4)
+    parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument("--final", action="store_true", help="use the test part of MINT")
+    options = parser.parse_args()
+    ways = options.way or ["frozen", "tuned"]
+    todo = [
+        t for t in tasks(options.corpora, options.final) if t.name in (options.task or [t.name])
+    ]
+    found = [Encoder.open(path) for path in options.encoders]
+    if options.encoders and not options.no_baselines:
+        found.append(Encoder.random(options.encoders[0]))
+    if options.english:
+        found.append(Encoder.open(options.english))
+    lines = []
+
+    def add(name: str, way: str, figures: Callable[[Task, int], list[float]]) -> None:
+        for task in tqdm(todo, desc=f"{name}, {way}", file=sys.stderr):
+            started = time.monotonic()
+            rows = [figures(task, seed) for seed in range(options.seeds)]
+            for i, column in enumerate(task.columns):
+                values = [row[i] for row in rows]
+                mean, spread = statistics.fmean(values), statistics.pstdev(values)
+                record = {"model": name, "way": way, "task": task.name, "column": column}
+                record |= {"mean": round(mean, 4), "spread": round(spread, 4)}
+                record["seconds"] = round(time.monotonic() - started, 1)
+                lines.append(record)
+                print(json.dumps(record, ensure_ascii=False), flush=True)
+
+    if not options.no_baselines:
+        add("TF-IDF", "linear", lambda task, seed: linear(task.texts, task, seed, tfidf))
+    for encoder in found:
+        if "frozen" in ways:
+            vectors = {task.name: embed(encoder, task.texts) for task in todo}
+            add(
+                encoder.name,
+                "frozen",
+                lambda task, seed, vectors=vectors: linear(vectors[task.name], task, seed, scaled),
+            )
+        if "tuned" in ways:
+            add(
+                encoder.name,
+                "tuned",
+                lambda task, seed, encoder=encoder: tuned(
+                    encoder, task, seed, epochs=options.epochs, lr=options.lr
+                ),
+            )
+    columns = [f"{t.name} {c}" for t in todo for c in t.columns]
+    print("\n| | " + " | ".join(columns) + " |\n|---" + "|---" * len(columns) + "|")
+    for key in dict.fromkeys((line["model"], line["way"]) for line in lines):
+        cells = {
+            f"{r['task']} {r['column']}": f"{r['mean']:.3f} ± {r['spread']:.3f}"
+            for r in lines
+            if (r["model"], r["way"]) == key
+        }
+        print(f"| {key[0]}, {key[1]} | " + " | ".join(cells.get(c, "") for c in columns) + " |")
+
+
+if __name__ == "__main__":
+    main()
