@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from intimacy import evaluation, load_corpus
-from intimacy.corpus import AnnotatedThread
+from intimacy.annotation import AnnotatedThread
 from intimacy.schema import Label
 from intimacy.training import baselines
 

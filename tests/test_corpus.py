@@ -46,9 +46,25 @@ def written(tmp_path: Path, *records: object) -> Path:
         ({"votes": [{"label": "interactive"}, {"stance": 3}]}, "'votes\\[1\\].stance' has 3"),
         ({"votes": ["interactive"]}, "'votes\\[0\\]' is str; expected an object"),
         ({"votes": "two"}, "'votes' is str; expected a list"),
-        ({"target": {"interactive": 0.4}}, "'target' does not sum to 1"),
-        ({"target": {"friendly": 1.0}}, "'target' is dict; expected shares of: commercial"),
-        ({"target": {"interactive": "all"}}, "'target' does not sum to 1"),
+        ({"target": {"interactive": 0.4}}, "'target' sums to 0.400; expected 1"),
+        (
+            {"target": {"friendly": 1.0}},
+            "'target' names 'friendly'; expected shares of: commercial",
+        ),
+        ({"target": {"interactive": "all"}}, "'target.interactive' is 'all'; expected a share"),
+        ({"target": {"interactive": True}}, "'target.interactive' is True; expected a share"),
+        ({"target": 0}, "'target' is 0; expected an object"),
+        ({"label": "è buonissimo davvero"}, "'label' has a text of 20 characters; expected one of"),
+        ({"flags": [["out_of_scope"]]}, "'flags' has list; expected a list of some of"),
+        ({"votes": [{"lable": "interactive"}]}, "'votes\\[0\\]' has neither 'label' nor an"),
+        ({"votes": [{"label": "interactive", "adjudicates": "no"}]}, "adjudicates' is 'no'"),
+        ({"votes": 0}, "'votes' is int; expected a list"),
+        ({"persona": ["x"]}, "'persona' is list; expected a string"),
+        ({"platform": True}, "'platform' is bool; expected a string"),
+        ({"id": None}, "no 'id'; expected a string of its own"),
+        ({"turns": []}, "'turns' is empty"),
+        ({"case": True}, "'case' has True"),
+        ({"turns": [{"role": "ma che bello", "text": ""}]}, "role a text of 12 characters"),
         ({"split": "validation"}, "'split' has 'validation'; expected one of: train, dev"),
         ({"case": "nine"}, "'case' has 'nine'"),
         ({"turns": "ciao"}, "'turns' is str; expected a list"),
@@ -64,15 +80,73 @@ def test_a_wrong_value_is_refused_with_file_line_and_field(
     assert str(caught.value).startswith(f"{path}:2: ")
 
 
+def test_a_corpus_as_a_whole_can_be_wrong(tmp_path: Path) -> None:
+    with pytest.raises(CorpusError, match="holds no records"):
+        corpus.load_corpus(written(tmp_path))
+    twice = written(tmp_path, record("a", "p"), record("b", "p"), record("a", "p"))
+    with pytest.raises(RecordError, match=r"c\.jsonl:3: 'id' is 'a', as at c\.jsonl:1"):
+        corpus.load_corpus(twice)
+    for name in ("no\0thing", "x" * 300):
+        with pytest.raises(SourceError, match="cannot be read"):
+            corpus.load_corpus(tmp_path / name)
+
+
+def test_a_folder_is_read_with_its_compressed_files(tmp_path: Path) -> None:
+    written(tmp_path, record("a", "p"))
+    with lzma.open(tmp_path / "d.jsonl.xz", "wb") as stream:
+        stream.write(store.encode_line(record("b", "p")))
+    (tmp_path / "notes.txt").write_text("not a corpus")
+    assert [item.thread.id for item in corpus.load_corpus(tmp_path)] == ["a", "b"]
+
+
 @pytest.mark.parametrize(
-    ("records", "message"),
-    [([record("a", "p"), record("a", "p")], "id 'a' occurs twice"), ([], "holds no records")],
+    ("line", "message"),
+    [
+        ({"text": 5}, "no text; expected 'text'"),
+        ({"foo": 1}, "no text"),
+        ({"turns": 3}, "no text"),
+        ({"turns": ["x"]}, "no text"),
+        ({"turns": [{"role": "x"}]}, "no text"),
+        ({"text": "x", "caption": ["x"]}, "'caption' is \\['x'\\]; expected a string or null"),
+    ],
 )
-def test_a_corpus_as_a_whole_can_be_wrong(
-    tmp_path: Path, records: list[object], message: str
+def test_texts_that_are_none_are_refused(
+    tmp_path: Path, line: dict[str, object], message: str
 ) -> None:
-    with pytest.raises(CorpusError, match=message):
-        corpus.load_corpus(written(tmp_path, *records))
+    (tmp_path / "forum.jsonl").write_bytes(store.encode_line(line))
+    path = written(tmp_path, textless("t", ["ciao"]))
+    with pytest.raises(RecordError, match=f"forum.jsonl:1: {message}"):
+        corpus.load_corpus(path, text_root=tmp_path)
+
+
+def test_a_check_tells_votes_that_settle_nothing(tmp_path: Path) -> None:
+    def voted(name: str, *labels: str | None, **more: object) -> dict[str, object]:
+        votes = [{"annotator": f"a{i}", "label": label} for i, label in enumerate(labels)]
+        return record(name, name, votes=votes, **more)
+
+    twice = voted("e", "interactive", "interactive")
+    twice["votes"] = [{"annotator": "a", "label": "interactive"}] * 2
+    path = written(
+        tmp_path,
+        voted("a", "commercial", "interactive"),
+        voted("b", "commercial", "commercial"),
+        voted("c", "interactive", None),
+        voted("d", "interactive", "interactive", target={"commercial": 1.0}),
+        twice,
+    )
+    report = audit.check_corpus(path)
+    assert set(report.contradictions) == {
+        "a: two annotators differ and no third decided",
+        "b: no annotator gave the label",
+        "b: target without the label",
+        "c: votes[1]: neither label nor flag",
+        "c: two annotators differ and no third decided",
+        "d: target without the label",
+        "e: one annotator voted twice",
+    }
+    half = written(tmp_path, record("a", "p", split="train"), record("b", "q"))
+    assert audit.check_corpus(half).leaks == ("only 1 of 2 records state a split",)
+    assert "0 threads" in str(audit.check_corpus(written(tmp_path, {"id": "x"})))
 
 
 def test_a_record_survives_the_round_trip() -> None:
@@ -88,7 +162,7 @@ def test_a_record_survives_the_round_trip() -> None:
         case=7,
         pair_id="p1",
     ) | {"platform": "youtube", "caption": None}
-    assert corpus.annotated_to_dict(corpus.annotated_from_dict(source)) == source
+    assert annotation.annotated_to_dict(annotation.annotated_from_dict(source)) == source
 
 
 def test_the_authored_corpus_loads_by_default_and_contradicts_nothing() -> None:
@@ -142,10 +216,10 @@ def test_attributes_come_from_the_votes_for_the_label_that_stands() -> None:
 
 
 def test_a_secondary_label_weighs_thirty_percent() -> None:
-    item = corpus.annotated_from_dict(record("a", "p", secondary="reciprocal"))
+    item = annotation.annotated_from_dict(record("a", "p", secondary="reciprocal"))
     assert item.target == {"interactive": 0.7, "reciprocal": 0.3}
     votes = [vote("interactive"), vote("interactive", secondary="reciprocal")]
-    item = corpus.annotated_from_dict(record("a", "p", votes=votes))
+    item = annotation.annotated_from_dict(record("a", "p", votes=votes))
     assert item.target == {"interactive": 0.85, "reciprocal": 0.15}
 
 
@@ -203,7 +277,7 @@ def test_labels_are_joined_with_texts_that_are_present(tmp_path: Path) -> None:
     assert one.source == "forum" and one.thread.post.text == "il post"
     assert one.thread.turns[0].text == rows[0]["text"]
     assert [str(t.role) for t in two.thread.turns] == ["follower", "creator"]
-    with pytest.raises(CorpusError, match="holds 2 labels without their texts; pass text_root="):
+    with pytest.raises(CorpusError, match="2 labels without their texts \\(forum: 2\\); pass"):
         corpus.load_corpus(path)
     # The same words under another post are another thread.
     elsewhere = written(tmp_path, textless("t1", ["perch\u00e9 no"]), record("a", "p"))
@@ -271,8 +345,8 @@ def test_stated_splits_are_kept(tmp_path: Path) -> None:
 
 def test_near_duplicates_are_grouped() -> None:
     def item(text: str) -> object:
-        return corpus.annotated_from_dict(
-            {"turns": [{"role": "follower", "text": text}]} | {"label": "interactive"}
+        return annotation.annotated_from_dict(
+            {"id": "x", "turns": [{"role": "follower", "text": text}], "label": "interactive"}
         ).thread
 
     long = "questa mattina sono andata al mercato con mia sorella e pioveva a dirotto"
@@ -333,4 +407,4 @@ def test_agreement_counts_independent_votes_only(tmp_path: Path) -> None:
     assert found["label"].estimate == pytest.approx(expected)
     assert found["label"].low <= expected <= found["label"].high
     assert "all answers are the same" in found["disclosure_depth"].reason
-    assert intimacy.agreement([corpus.annotated_from_dict(record("a", "p"))]) == {}
+    assert intimacy.agreement([annotation.annotated_from_dict(record("a", "p"))]) == {}

@@ -12,7 +12,7 @@ from conftest import ROOT
 
 from intimacy import annotation, audit, corpus
 from intimacy import text as texts
-from intimacy.corpus import AnnotatedThread
+from intimacy.annotation import AnnotatedThread
 from intimacy.schema import Label
 
 DATA = ROOT / "data"
@@ -55,7 +55,7 @@ def test_creators_are_many_and_different(items: list[AnnotatedThread]) -> None:
 
 def test_splits(items: list[AnnotatedThread]) -> None:
     parts = Counter(item.split for item in items)
-    assert set(parts) == set(corpus.SPLITS) and parts["test"] >= 600
+    assert set(parts) == set(annotation.SPLITS) and parts["test"] >= 600
     for name, n in parts.items():
         assert re.search(rf"\| {name} \| {n:,} \|", SHEET), f"the datasheet lacks {name}: {n}"
     cases = Counter(item.case for item in items if item.split == "challenge")
@@ -68,7 +68,7 @@ def test_every_thread_was_judged_twice_and_the_record_follows_from_the_votes(
 ) -> None:
     labels = [r for r in corpus.read_corpus(corpus.bundled_corpus())]
     records = [r.record for r in labels if isinstance(r, corpus.TextlessLabel)]
-    records += [corpus.annotated_to_dict(item) for item in items]
+    records += [annotation.annotated_to_dict(item) for item in items]
     for record in records:
         blind = [v["annotator"] for v in record["votes"] if not v.get("adjudicates")]
         assert len(blind) == len(set(blind)) == 2

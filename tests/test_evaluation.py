@@ -8,6 +8,7 @@ from conftest import thread
 from hypothesis import given
 from hypothesis import strategies as st
 
+from intimacy.errors import ConfigError
 from intimacy.evaluation import (
     brier,
     calibration_error,
@@ -74,7 +75,8 @@ UNITS = list(zip(*OBSERVERS, strict=True))
 def test_alpha_of_the_published_example() -> None:
     nominal = krippendorff_alpha(UNITS)
     assert nominal.estimate == pytest.approx(0.743, abs=5e-4)
-    assert krippendorff_alpha(UNITS, level="ordinal").estimate == pytest.approx(0.815, abs=5e-4)
+    ordinal = krippendorff_alpha(UNITS, level="ordinal", values=range(1, 6))
+    assert ordinal.estimate == pytest.approx(0.815, abs=5e-4)
     assert nominal.low < nominal.estimate < nominal.high
 
 
@@ -89,11 +91,34 @@ def test_alpha_needs_two_answers_that_can_differ() -> None:
 @given(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 3)), min_size=2, max_size=30))
 def test_alpha_does_not_care_who_said_what_first(units: list[tuple[int, int]]) -> None:
     for level in ("nominal", "ordinal"):
-        there = krippendorff_alpha(units, level=level, draws=2).estimate  # type: ignore[arg-type]
         turned = [unit[::-1] for unit in reversed(units)]
-        back = krippendorff_alpha(turned, level=level, draws=2).estimate  # type: ignore[arg-type]
+        there, back = (
+            krippendorff_alpha(rows, level=level, values=range(4), draws=2).estimate  # type: ignore[arg-type]
+            for rows in (units, turned)
+        )
         assert there == pytest.approx(back) if there is not None else back is None
         assert there is None or there <= 1
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"level": "interval"}, "level is 'interval'; expected 'nominal' or 'ordinal'"),
+        ({"level": "ordinal"}, "needs values="),
+        ({"values": ("a",)}, "an answer is 'b', which is not in values"),
+        ({"clusters": ["p"]}, "1 clusters for 2 units"),
+        ({"draws": 0}, "draws 0"),
+        ({"interval": 2}, "interval is 2"),
+    ],
+)
+def test_alpha_refuses_what_has_no_meaning(wrong: dict[str, object], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        krippendorff_alpha([("a", "b"), ("a", "a")], **wrong)  # type: ignore[arg-type]
+
+
+def test_alpha_of_one_cluster_has_no_interval() -> None:
+    share = krippendorff_alpha([("a", "b"), ("a", "a")], clusters=["p", "p"])
+    assert share.estimate is not None and share.low is None and "one cluster" in share.reason
 
 
 def test_alpha_over_clusters_is_less_certain() -> None:

@@ -16,7 +16,8 @@ SOURCE = ROOT / "src" / "intimacy"
 LAYERS = [
     {"errors", "display"},
     {"schema"},
-    {"text", "store", "annotation"},
+    {"text", "store"},
+    {"annotation"},
     {"threads", "corpus", "render", "evaluation", "prevalence"},
     {"importers", "bundle"},
     {"backends"},

@@ -54,7 +54,7 @@ def test_prediction_round_trip_and_one_form_everywhere() -> None:
         ({}, "'turns' is null"),
         ({"turns": "ciao"}, "'turns' is str"),
         ({"turns": [3]}, "turn 0 is int"),
-        ({"turns": [{"role": "follower"}]}, "turn 0 has no 'text'; found: role"),
+        ({"turns": [{"role": "follower"}]}, "turn 0 has no 'text'; found: 'role'"),
         ({"turns": [{"role": "influencer", "text": "a"}]}, "role 'influencer'; expected one of"),
         ({"turns": [{"text": "a"}]}, "role None"),
         ({"turns": [{"role": "follower", "text": 3}]}, "text of turn 0 is int"),

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from intimacy import corpus, store
+from intimacy import annotation, corpus, store
 from intimacy.bundle import HEADS, open_bundle
 from intimacy.classifier import Classifier
 from intimacy.errors import ConfigError, CorpusError
@@ -102,7 +102,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("labelled")
     for item in corpus.load_corpus():
         with (folder / f"{item.split}.jsonl").open("ab") as stream:
-            stream.write(store.encode_line(corpus.annotated_to_dict(item)))
+            stream.write(store.encode_line(annotation.annotated_to_dict(item)))
     for path in folder.iterdir():
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::8]))
     return folder
@@ -277,10 +277,10 @@ def test_corpora_that_cannot_serve_are_refused(
             small, tmp_path / "m", encoder=str(encoder), config=TrainConfig(), name="x", version="0"
         )
 
-    one = [corpus.annotated_to_dict(replace(item, persona="p")) for item in items[:50]]
+    one = [annotation.annotated_to_dict(replace(item, persona="p")) for item in items[:50]]
     with pytest.raises(CorpusError, match="too few personas"):
         run(one)
-    lacking = [corpus.annotated_to_dict(i) for i in items if i.label is not Label.DISCLOSIVE]
+    lacking = [annotation.annotated_to_dict(i) for i in items if i.label is not Label.DISCLOSIVE]
     with pytest.raises(CorpusError, match="no thread labelled disclosive"):
         run(lacking)
     assert not (tmp_path / "m").exists(), "nothing half made is left in place"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from intimacy.corpus import load_corpus as load_corpus
     from intimacy.errors import IntimacyError as IntimacyError
     from intimacy.errors import IntimacyWarning as IntimacyWarning
+    from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
     from intimacy.importers import read_export as read_export
     from intimacy.profiling import profile as profile
     from intimacy.profiling import profiles as profiles
@@ -43,6 +44,7 @@ _HOME = {
     "classify_threads": "classifier",
     "load_model": "classifier",
     "load_corpus": "corpus",
+    "krippendorff_alpha": "evaluation",
     "IntimacyError": "errors",
     "IntimacyWarning": "errors",
     "read_export": "importers",

@@ -1,4 +1,4 @@
-"""One annotator's answer about a thread: the codebook's section 5, checked and settled.
+"""Answers about threads, the codebook's section 5: checked, settled, and kept with the thread.
 
 A record of a corpus holds the settled answer at its top and every single one under ``votes``.
 Both have the same fields, so both are checked here, and how votes become a label, attributes
@@ -8,12 +8,14 @@ and a soft target is decided here and nowhere else.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from intimacy.errors import CorpusError, RecordError
-from intimacy.schema import Label
+from intimacy import store
+from intimacy.errors import CorpusError, RecordError, shown
+from intimacy.schema import Label, Thread, plain
 
 FLAGS = ("out_of_scope", "not_italian")
 """Why a thread has no label."""
@@ -60,21 +62,22 @@ def check(
         RecordError: At the first value that does not exist, with file, line and field.
     """
 
-    def refuse(field: str, expected: str) -> None:
-        message = f"{inside + field!r} has {answer[field]!r}; expected {expected}"
+    def refuse(name: str, expected: str) -> None:
+        message = f"{inside + name!r} has {shown(answer[name])}; expected {expected}"
         raise RecordError(message, path=path, line=line)
 
-    for field in ("label", "secondary"):
-        if answer.get(field) is not None and answer[field] not in tuple(Label):
-            refuse(field, f"one of: {', '.join(Label)}, or null")
-    for field, values in VALUES.items():
-        value = answer.get(field)
+    for name in ("label", "secondary"):
+        if answer.get(name) is not None and answer[name] not in tuple(Label):
+            refuse(name, f"one of: {', '.join(Label)}, or null")
+    for name, values in VALUES.items():
+        value = answer.get(name)
         # True equals 1 in Python; in a record they are different answers.
         known = any(value == v and type(value) is type(v) for v in values)
         if value is not None and not known:
-            refuse(field, f"one of: {', '.join(map(str, values))}, or null")
+            refuse(name, f"one of: {', '.join(map(str, values))}, or null")
     flags = answer.get("flags")
-    if flags is not None and not (isinstance(flags, (list, tuple)) and set(flags) <= set(FLAGS)):
+    listed = isinstance(flags, (list, tuple)) and all(flag in FLAGS for flag in flags)
+    if flags is not None and not listed:
         refuse("flags", f"a list of some of: {', '.join(FLAGS)}")
     if flags and answer.get("label") is not None:
         refuse("flags", "none beside a label: a flagged thread has label null")
@@ -103,6 +106,7 @@ def contradictions(answer: Mapping[str, Any], roles: Sequence[str], *, caption: 
         label is None and not answer.get("flags") and "label" in answer, "neither label nor flag"
     )
     because(answer.get("secondary") == label is not None, "secondary repeats the label")
+    because(label is None and answer.get("secondary") is not None, "secondary without a label")
     if response is not None:
         because(creator == (response == "none"), "creator_response against the turns")
         because(label == "reciprocal" and response != "contingent", "reciprocal without an answer")
@@ -168,9 +172,9 @@ def settle(votes: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
         "label": label,
         "secondary": max(others, key=others.__getitem__) if others else None,
     }
-    for field in VALUES:
-        given = [vote[field] for vote in same if vote.get(field) is not None]
-        settled[field] = _middle(field, given) if given else None
+    for name in VALUES:
+        given = [vote[name] for vote in same if vote.get(name) is not None]
+        settled[name] = _middle(name, given) if given else None
     return settled | {"flags": list(same[-1].get("flags") or ()), "target": target}
 
 
@@ -178,11 +182,146 @@ def _outcome(vote: Mapping[str, Any]) -> tuple[Any, ...]:
     return (vote.get("label"), *sorted(vote.get("flags") or ()))
 
 
-def _middle(field: str, given: Sequence[Any]) -> Any:
-    if field in ORDINAL:
-        steps = sorted(given, key=VALUES[field].index)
+def _middle(name: str, given: Sequence[Any]) -> Any:
+    if name in ORDINAL:
+        steps = sorted(given, key=VALUES[name].index)
         middle = {steps[(len(steps) - 1) // 2], steps[len(steps) // 2]}
         return next(value for value in reversed(given) if value in middle)
     counts = Counter(given)
     most = max(counts.values())
     return next(value for value in reversed(given) if counts[value] == most)
+
+
+# -- records
+
+SPLITS = ("train", "dev", "test", "challenge")
+"""``challenge`` holds the codebook's boundary cases; it is only ever stated, never drawn."""
+_ROUNDING = 0.01
+_NAMES = ("platform", "creator_id", "post_id", "persona", "pair_id", "source")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AnnotatedThread:
+    """A thread with labels: one record of a corpus."""
+
+    thread: Thread
+    label: Label | None
+    """None for threads out of scope or not Italian."""
+    secondary: Label | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """The codebook's attributes by name, ``flags`` among them."""
+    votes: tuple[Mapping[str, Any], ...] = ()
+    """Every annotator's own answer; ``adjudicates`` marks one asked only where others differed."""
+    target: Mapping[str, float] = field(default_factory=dict)
+    """Distribution of the votes over labels, what a model is trained on."""
+    persona: str | None = None
+    split: str | None = None
+    pair_id: str | None = None
+    """Shared by contrast twins: threads that differ in one thing."""
+    case: int | None = None
+    """Boundary case of the codebook's section 4 that the thread was written for."""
+    source: str | None = None
+    """Data set that the text was joined from; None where the corpus itself holds the text."""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        """``out_of_scope``, ``not_italian`` or nothing."""
+        return tuple(self.attributes.get("flags") or ())
+
+
+def annotated_from_dict(
+    record: Mapping[str, Any], *, path: Path | str | None = None, line: int | None = None
+) -> AnnotatedThread:
+    """A labelled thread out of the codebook's record.
+
+    Raises:
+        RecordError: When the record is malformed or a value does not exist; names file, line
+            and field.
+    """
+    thread = store.thread_from_dict(record, path=path, line=line)
+
+    def refuse(message: str) -> None:
+        raise RecordError(message, path=path, line=line)
+
+    check(record, path=path, line=line)
+    if record.get("label") is None and not record.get("flags"):
+        refuse(
+            "'label' is null and 'flags' names no reason; expected a label, or flags of "
+            f"{' or '.join(FLAGS)}"
+        )
+    if record.get("id") in (None, ""):
+        refuse("no 'id'; expected a string of its own for every record")
+    for name in ("id", *_NAMES):
+        value = record.get(name)
+        if isinstance(value, bool) or not isinstance(value, (str, int, type(None))):
+            refuse(f"{name!r} is {type(value).__name__}; expected a string")
+    if not thread.turns:
+        refuse("'turns' is empty; a label needs a thread")
+    votes = () if record.get("votes") is None else record["votes"]
+    if not isinstance(votes, (list, tuple)):
+        refuse(f"'votes' is {type(votes).__name__}; expected a list of answers")
+    for number, vote in enumerate(votes):
+        if not isinstance(vote, Mapping):
+            refuse(f"'votes[{number}]' is {type(vote).__name__}; expected an object")
+        if "label" not in vote and not any(name in vote for name in ATTRIBUTES):
+            refuse(f"'votes[{number}]' has neither 'label' nor an attribute of the codebook")
+        if not isinstance(vote.get("adjudicates", False), bool):
+            refuse(
+                f"'votes[{number}].adjudicates' is {shown(vote['adjudicates'])}; expected a bool"
+            )
+        check(vote, inside=f"votes[{number}].", path=path, line=line)
+    if record.get("split") not in (None, *SPLITS):
+        refuse(f"'split' has {shown(record['split'])}; expected one of: {', '.join(SPLITS)}")
+    case = record.get("case")
+    if case is not None and (isinstance(case, bool) or not isinstance(case, int) or case < 1):
+        refuse(f"'case' has {shown(case)}; expected the number of a boundary case")
+    label, secondary = record.get("label"), record.get("secondary")
+    return AnnotatedThread(
+        thread=thread,
+        label=None if label is None else Label(label),
+        secondary=None if secondary is None else Label(secondary),
+        attributes={k: record[k] for k in ATTRIBUTES if k in record},
+        votes=tuple(votes),
+        target=_target(record, refuse),
+        persona=store.word_or_none(record.get("persona")),
+        split=store.word_or_none(record.get("split")),
+        pair_id=store.word_or_none(record.get("pair_id")),
+        case=case,
+        source=store.word_or_none(record.get("source")),
+    )
+
+
+def _target(record: Mapping[str, Any], refuse: Callable[[str], None]) -> dict[str, float]:
+    """The soft target that a record states, or the one its votes or labels give."""
+    stated = record.get("target")
+    if stated is None or stated == {}:
+        votes = record.get("votes") or ()
+        return soft_target([v for v in votes if "label" in v] or [record])
+    if not isinstance(stated, Mapping):
+        refuse(f"'target' is {shown(stated)}; expected an object, or null")
+    if unknown := [name for name in stated if name not in tuple(Label)]:
+        refuse(f"'target' names {shown(unknown[0])}; expected shares of: {', '.join(Label)}")
+    for name, share in stated.items():
+        number = isinstance(share, (int, float)) and not isinstance(share, bool)
+        if not number or not 0 <= share <= 1:
+            refuse(f"'target.{name}' is {shown(share)}; expected a share in [0, 1]")
+    if abs(sum(stated.values()) - 1) > _ROUNDING:
+        refuse(f"'target' sums to {sum(stated.values()):.3f}; expected 1")
+    return {str(name): float(share) for name, share in stated.items() if share}
+
+
+def annotated_to_dict(item: AnnotatedThread) -> dict[str, Any]:
+    """The codebook's record of a labelled thread."""
+    record = store.thread_to_dict(item.thread)
+    record |= {"label": plain(item.label), "secondary": plain(item.secondary)}
+    record |= {k: item.attributes[k] for k in ATTRIBUTES if k in item.attributes}
+    extra = {
+        "target": plain(item.target),
+        "votes": plain(item.votes),
+        "persona": item.persona,
+        "split": item.split,
+        "pair_id": item.pair_id,
+        "case": item.case,
+        "source": item.source,
+    }
+    return record | {k: v for k, v in extra.items() if v}

@@ -14,8 +14,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tqdm import tqdm
+
 from intimacy import annotation, corpus
-from intimacy.corpus import AnnotatedThread
+from intimacy.annotation import AnnotatedThread
 from intimacy.errors import CorpusError, RecordError, require
 from intimacy.evaluation import krippendorff_alpha
 from intimacy.schema import Label, Share, Thread, plain
@@ -27,6 +29,7 @@ _PERMUTATIONS = 128
 # Sketches estimate the overlap; looking a little lower finds those they underrate.
 _SKETCH_MARGIN = 0.15
 _SHOWN = 20
+_BAR_FROM = 20_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +78,7 @@ class CorpusReport:
         return plain(self) | {"sound": self.sound}  # type: ignore[no-any-return]
 
     def __str__(self) -> str:
-        whole = sum(n for name, n in self.labels.items() if name not in annotation.FLAGS)
+        whole = max(1, sum(n for k, n in self.labels.items() if k not in annotation.FLAGS))
         lines = [
             f"{self.place}: {self.n_threads} threads, {self.personas} personas, "
             f"{self.n_without_text} labels without text"
@@ -132,7 +135,6 @@ def check_corpus(
     items, without = corpus.join_texts(corpus.read_corpus(place, errors=errors), text_root)
     if not items and not without and not errors:
         raise CorpusError(f"{place} holds no records; expected JSONL of labelled threads")
-    twice = [name for name, n in Counter(i.thread.id for i in items).items() if n > 1]
     groups = near_duplicates([item.thread for item in items])
     splits: dict[str, Counter[str]] = {}
     for item in items:
@@ -148,7 +150,7 @@ def check_corpus(
         n_threads=len(items),
         n_without_text=sum(without.values()),
         labels={name: kinds[name] for name in (*map(str, Label), *annotation.FLAGS)},
-        splits={name: splits[name] for name in corpus.SPLITS if name in splits},
+        splits={name: splits[name] for name in annotation.SPLITS if name in splits},
         platforms=_counted(item.thread.post.platform or "unknown" for item in items),
         sources=_counted(item.source or "authored" for item in items),
         personas=len({item.persona for item in items if item.persona}),
@@ -161,7 +163,7 @@ def check_corpus(
         near_duplicates=tuple(tuple(items[i].thread.id for i in group) for group in groups),
         contradictions=tuple(_contradictions(items)),
         leaks=tuple(leaks(items, groups)),
-        errors=(*map(str, errors), *(f"{place}: id {name!r} occurs twice" for name in twice)),
+        errors=tuple(map(str, errors)),
     )
 
 
@@ -217,7 +219,8 @@ def near_duplicates(threads: Sequence[Thread], *, threshold: float = JACCARD) ->
             i = group[i]
         return i
 
-    for i, sketch in enumerate(found):
+    hide = None if len(kinds) > _BAR_FROM else True
+    for i, sketch in enumerate(tqdm(found, desc="near-duplicates", unit="thread", disable=hide)):
         for j in index.query(sketch):
             a, b = kinds[i], kinds[j]
             if len(a & b) >= threshold * len(a | b):
@@ -236,6 +239,7 @@ def leaks(items: Sequence[AnnotatedThread], groups: Sequence[Sequence[int]]) -> 
         items: Threads; those that state no split leak nowhere.
         groups: Near-duplicates among them, from `near_duplicates`.
     """
+    stated = sum(item.split is not None for item in items)
     together: dict[tuple[str, str], set[str]] = {}
     for item in items:
         for kind, name in (("persona", item.persona), ("pair", item.pair_id)):
@@ -246,6 +250,8 @@ def leaks(items: Sequence[AnnotatedThread], groups: Sequence[Sequence[int]]) -> 
         for (kind, name), splits in together.items()
         if len(splits) > 1
     ]
+    if 0 < stated < len(items):
+        out.append(f"only {stated} of {len(items)} records state a split")
     for group in groups:
         parts = {items[i].split: items[i].thread.id for i in group if items[i].split}
         if len(parts) > 1:
@@ -288,6 +294,29 @@ def _contradictions(items: Sequence[AnnotatedThread]) -> list[str]:
     for item in items:
         answer = {"label": item.label, "secondary": item.secondary, **item.attributes}
         roles = [str(turn.role) for turn in item.thread.turns]
-        for why in annotation.contradictions(answer, roles, caption=bool(item.thread.post.text)):
-            out.append(f"{item.thread.id}: {why}")
+        captioned = bool(item.thread.post.text)
+        found = annotation.contradictions(answer, roles, caption=captioned)
+        for number, vote in enumerate(item.votes):
+            for why in annotation.contradictions(vote, roles, caption=captioned):
+                found.append(f"votes[{number}]: {why}")
+        found += _unsettled(item)
+        out += [f"{item.thread.id}: {why}" for why in found]
+    return out
+
+
+def _unsettled(item: AnnotatedThread) -> list[str]:
+    """How the settled answer disagrees with the votes it should follow from."""
+    out = []
+    labels = [vote["label"] for vote in item.votes if "label" in vote]
+    if labels and plain(item.label) not in labels:
+        out.append("no annotator gave the label")
+    if len(labels) == 2 and len(set(labels)) == 2 and not item.votes[-1].get("adjudicates"):
+        out.append("two annotators differ and no third decided")
+    names = [vote["annotator"] for vote in item.votes if vote.get("annotator")]
+    if len(names) > len(set(names)):
+        out.append("one annotator voted twice")
+    if item.target and item.label is None:
+        out.append("target without a label")
+    elif item.target and str(item.label) not in item.target:
+        out.append("target without the label")
     return out

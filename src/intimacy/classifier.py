@@ -22,9 +22,9 @@ from tqdm import tqdm
 
 from intimacy import store
 from intimacy import text as texts
+from intimacy.annotation import AnnotatedThread
 from intimacy.backends import Backend, Batch, OnnxBackend, padded
 from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
-from intimacy.corpus import AnnotatedThread
 from intimacy.errors import IntimacyWarning, RecordError, ThreadError
 from intimacy.render import ModelInput, Renderer
 from intimacy.schema import Label, Prediction, Reason, Role, Structure, Thread, Turn

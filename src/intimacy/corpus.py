@@ -8,50 +8,23 @@ text, under its hash; they are joined with the texts where those are present.
 from __future__ import annotations
 
 import hashlib
+import re
 import unicodedata
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from intimacy import annotation, store
-from intimacy.errors import CorpusError, IntimacyWarning, RecordError, SourceError
-from intimacy.schema import Label, Thread, plain
+from intimacy import store
+from intimacy.annotation import SPLITS, AnnotatedThread, annotated_from_dict
+from intimacy.errors import CorpusError, IntimacyWarning, RecordError, SourceError, shown
 
-SPLITS = ("train", "dev", "test", "challenge")
-"""``challenge`` holds the codebook's boundary cases; it is only ever stated, never drawn."""
-_ROUNDING = 0.01
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AnnotatedThread:
-    """A thread with labels: one record of a corpus."""
-
-    thread: Thread
-    label: Label | None
-    """None for threads out of scope or not Italian."""
-    secondary: Label | None = None
-    attributes: Mapping[str, Any] = field(default_factory=dict)
-    """The codebook's attributes by name, ``flags`` among them."""
-    votes: tuple[Mapping[str, Any], ...] = ()
-    """Every annotator's own answer; ``adjudicates`` marks one asked only where others differed."""
-    target: Mapping[str, float] = field(default_factory=dict)
-    """Distribution of the votes over labels, what a model is trained on."""
-    persona: str | None = None
-    split: str | None = None
-    pair_id: str | None = None
-    """Shared by contrast twins: threads that differ in one thing."""
-    case: int | None = None
-    """Boundary case of the codebook's section 4 that the thread was written for."""
-    source: str | None = None
-    """Data set that the text was joined from; None where the corpus itself holds the text."""
-
-    @property
-    def flags(self) -> tuple[str, ...]:
-        """``out_of_scope``, ``not_italian`` or nothing."""
-        return tuple(self.attributes.get("flags") or ())
+_SUFFIXES = (".jsonl", ".jsonl.xz", ".jsonl.gz")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_FILE_NAME = re.compile(r"[\w-][\w.-]*")
 
 
 def bundled_corpus() -> Path:
@@ -88,28 +61,27 @@ def load_corpus(
     Raises:
         SourceError: When nothing can be read there.
         RecordError: At a malformed record, with file, line and field.
-        CorpusError: When there is no labelled thread, or an id occurs twice.
+        CorpusError: When there is no labelled thread.
     """
     place = bundled_corpus() if path is None else Path(path)
     items, without = join_texts(read_corpus(place), text_root)
     whole = sum(without.values())
+    found = ", ".join(f"{source}: {n}" for source, n in without.items())
+    if not items and not whole:
+        raise CorpusError(f"{place} holds no records; expected JSONL of labelled threads")
     if not items:
-        asked = (
-            f"{whole} labels without their texts; pass text_root=, a folder that has them"
-            if whole
-            else "no records; expected JSONL of labelled threads"
+        todo = (
+            "pass text_root=, a folder that has them"
+            if text_root is None
+            else f"none of them is in {text_root}, which needs a <source>.jsonl for each"
         )
-        raise CorpusError(f"{place} holds {asked}")
+        raise CorpusError(f"{place} holds {whole} labels without their texts ({found}); {todo}")
     if whole and text_root is not None:
-        found = ", ".join(f"{source}: {n}" for source, n in without.items())
         warnings.warn(
             f"{whole} labelled texts are not in {text_root} ({found})",
             IntimacyWarning,
             stacklevel=2,
         )
-    twice = [name for name, n in Counter(item.thread.id for item in items).items() if n > 1]
-    if twice:
-        raise CorpusError(f"{place}: id {twice[0]!r} occurs twice; ids must be unique")
     return items
 
 
@@ -119,21 +91,52 @@ def read_corpus(
     """Records of a corpus as they come, labels without text among them.
 
     Args:
-        place: JSONL file, or folder of ``*.jsonl``.
+        place: JSONL file, or folder of ``*.jsonl``; ``.gz`` and ``.xz`` are read as such.
         errors: Receives the malformed records; without it the first one is raised.
 
     Raises:
         SourceError: When nothing can be read there.
         RecordError: At a malformed record, with file, line and field.
     """
+    seen: dict[str, str] = {}
+
+    def parse(
+        record: Mapping[str, Any], *, path: Path, line: int
+    ) -> AnnotatedThread | TextlessLabel:
+        parsed = _record(record, path=path, line=line)
+        name = str(record["id"])
+        if name in seen:
+            raise RecordError(
+                f"'id' is {shown(name)}, as at {seen[name]}; ids must be unique",
+                path=path,
+                line=line,
+            )
+        seen[name] = f"{path.name}:{line}"
+        return parsed
+
+    on_error: store.OnError = "stop" if errors is None else "skip"
     for file in corpus_files(place):
-        on_error: store.OnError = "stop" if errors is None else "skip"
-        yield from store.read_jsonl(file, _record, on_error=on_error, skipped=errors)
+        yield from store.read_jsonl(file, parse, on_error=on_error, skipped=errors)
 
 
 def corpus_files(place: Path) -> list[Path]:
-    """The files a corpus is read from."""
-    return sorted(place.glob("*.jsonl")) if place.is_dir() else [place]
+    """The files a corpus is read from.
+
+    Raises:
+        SourceError: When the folder cannot be looked into.
+    """
+    with _readable(place):
+        if not place.is_dir():
+            return [place]
+        return sorted(p for p in place.iterdir() if p.name.endswith(_SUFFIXES) and p.is_file())
+
+
+@contextmanager
+def _readable(place: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as exc:
+        raise SourceError(f"{place}: cannot be read: {exc.strerror or exc}") from exc
 
 
 # -- labels without text
@@ -183,8 +186,9 @@ class _Texts:
     """Finds texts by source and hash; reads each source once."""
 
     def __init__(self, root: Path) -> None:
-        if not root.is_dir():
-            raise SourceError(f"{root} is not a folder; expected one with <source>.jsonl files")
+        with _readable(root):
+            if not root.is_dir():
+                raise SourceError(f"{root} is not a folder; expected one with <source>.jsonl files")
         self._root = root
         self._known: dict[str, dict[tuple[str, str | None], dict[str, Any]]] = {}
 
@@ -204,18 +208,37 @@ class _Texts:
         return annotated_from_dict(whole, path=label.path, line=label.line)
 
     def _texts(self, source: str) -> Iterator[tuple[tuple[str, str | None], dict[str, Any]]]:
-        for suffix in (".jsonl", ".jsonl.xz", ".jsonl.gz"):
+        for suffix in _SUFFIXES:
             path = self._root / f"{source}{suffix}"
-            if path.is_file():
-                break
+            with _readable(path):
+                if path.is_file():
+                    break
         else:
             return
-        for record in store.read_jsonl(path, lambda record, **_: record):
-            turns = [turn["text"] for turn in record.get("turns", ())] or [record.get("text", "")]
-            caption = record.get("caption") or None
-            found = {"turns": turns, "caption": caption, "platform": record.get("platform")}
-            hashes = (text_hash(turns), None if caption is None else text_hash([caption]))
+        for found in store.read_jsonl(path, _text_record):
+            caption = found["caption"]
+            hashes = (text_hash(found["turns"]), None if caption is None else text_hash([caption]))
             yield hashes, found
+
+
+def _text_record(record: Mapping[str, Any], *, path: Path, line: int) -> dict[str, Any]:
+    turns = record.get("turns", [record]) or [record]
+    texts = (
+        [turn.get("text") for turn in turns if isinstance(turn, Mapping)]
+        if (isinstance(turns, list))
+        else []
+    )
+    caption, platform = record.get("caption") or None, record.get("platform")
+    if not texts or len(texts) != len(turns) or not all(isinstance(t, str) for t in texts):
+        raise RecordError(
+            "no text; expected 'text', or 'turns' that each have a 'text'", path=path, line=line
+        )
+    for name, value in (("caption", caption), ("platform", platform)):
+        if value is not None and not isinstance(value, str):
+            raise RecordError(
+                f"{name!r} is {shown(value)}; expected a string or null", path=path, line=line
+            )
+    return {"turns": texts, "caption": caption, "platform": platform}
 
 
 # -- splits
@@ -274,11 +297,16 @@ def _record(
 ) -> AnnotatedThread | TextlessLabel:
     if not isinstance(record, Mapping) or "text_sha256" not in record or "turns" in record:
         return annotated_from_dict(record, path=path, line=line)
-    for name, kind in (("source", str), ("text_sha256", str), ("roles", list)):
-        if not isinstance(record.get(name), kind):
+    source, roles, captioned = (record.get(n) for n in ("source", "roles", "caption_sha256"))
+    for name, right, expected in (
+        ("source", isinstance(source, str) and _FILE_NAME.fullmatch(source), "the name of a file"),
+        ("text_sha256", _is_hash(record["text_sha256"]), "64 hexadecimal digits in lower case"),
+        ("caption_sha256", captioned is None or _is_hash(captioned), "64 digits as well, or null"),
+        ("roles", isinstance(roles, list) and roles, "a list with the role of every turn"),
+    ):
+        if not right:
             raise RecordError(
-                f"{name!r} is {record.get(name)!r}; a label without text needs 'source', "
-                "'text_sha256' and 'roles'",
+                f"{name!r} is {shown(record.get(name))}; a label without text needs {expected}",
                 path=path,
                 line=line,
             )
@@ -288,82 +316,5 @@ def _record(
     return TextlessLabel(record=record, path=path, line=line)
 
 
-def annotated_from_dict(
-    record: Mapping[str, Any], *, path: Path | str | None = None, line: int | None = None
-) -> AnnotatedThread:
-    """A labelled thread out of the codebook's record.
-
-    Raises:
-        RecordError: When the record is malformed or a value does not exist; names file, line
-            and field.
-    """
-    thread = store.thread_from_dict(record, path=path, line=line)
-
-    def refuse(message: str) -> None:
-        raise RecordError(message, path=path, line=line)
-
-    annotation.check(record, path=path, line=line)
-    if record.get("label") is None and not record.get("flags"):
-        refuse(
-            "'label' is null and 'flags' names no reason; expected a label, or flags of "
-            f"{' or '.join(annotation.FLAGS)}"
-        )
-    votes = record.get("votes") or ()
-    if not isinstance(votes, (list, tuple)):
-        refuse(f"'votes' is {type(votes).__name__}; expected a list of answers")
-    for number, vote in enumerate(votes):
-        if not isinstance(vote, Mapping):
-            refuse(f"'votes[{number}]' is {type(vote).__name__}; expected an object")
-        annotation.check(vote, inside=f"votes[{number}].", path=path, line=line)
-    if record.get("split") not in (None, *SPLITS):
-        refuse(f"'split' has {record['split']!r}; expected one of: {', '.join(SPLITS)}")
-    case = record.get("case")
-    if case is not None and not (isinstance(case, int) and case > 0):
-        refuse(f"'case' has {case!r}; expected the number of a boundary case")
-    label, secondary = record.get("label"), record.get("secondary")
-    return AnnotatedThread(
-        thread=thread,
-        label=None if label is None else Label(label),
-        secondary=None if secondary is None else Label(secondary),
-        attributes={k: record[k] for k in annotation.ATTRIBUTES if k in record},
-        votes=tuple(votes),
-        target=_target(record, refuse),
-        persona=store.word_or_none(record.get("persona")),
-        split=store.word_or_none(record.get("split")),
-        pair_id=store.word_or_none(record.get("pair_id")),
-        case=case,
-        source=store.word_or_none(record.get("source")),
-    )
-
-
-def _target(record: Mapping[str, Any], refuse: Callable[[str], None]) -> dict[str, float]:
-    """The soft target that a record states, or the one its votes or labels give."""
-    stated = record.get("target")
-    if not stated:
-        votes = record.get("votes") or ()
-        return annotation.soft_target([v for v in votes if "label" in v] or [record])
-    if not isinstance(stated, Mapping) or not set(stated) <= set(Label):
-        refuse(f"'target' is {type(stated).__name__}; expected shares of: {', '.join(Label)}")
-    shares = {str(name): share for name, share in stated.items() if share}
-    if not all(isinstance(s, (int, float)) and 0 <= s <= 1 for s in shares.values()) or (
-        abs(sum(shares.values()) - 1) > _ROUNDING
-    ):
-        refuse("'target' does not sum to 1; expected shares in [0, 1] that do")
-    return {name: float(share) for name, share in shares.items()}
-
-
-def annotated_to_dict(item: AnnotatedThread) -> dict[str, Any]:
-    """The codebook's record of a labelled thread."""
-    record = store.thread_to_dict(item.thread)
-    record |= {"label": plain(item.label), "secondary": plain(item.secondary)}
-    record |= {k: item.attributes[k] for k in annotation.ATTRIBUTES if k in item.attributes}
-    extra = {
-        "target": plain(item.target),
-        "votes": plain(item.votes),
-        "persona": item.persona,
-        "split": item.split,
-        "pair_id": item.pair_id,
-        "case": item.case,
-        "source": item.source,
-    }
-    return record | {k: v for k, v in extra.items() if v}
+def _is_hash(value: Any) -> bool:
+    return isinstance(value, str) and _SHA256.fullmatch(value) is not None

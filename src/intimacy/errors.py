@@ -111,6 +111,27 @@ class IntimacyWarning(UserWarning):
     """Category of every warning of the library, so that it can be filtered."""
 
 
+def shown(value: Any) -> str:
+    """A value as a message may show it: a short word as it is, else its kind and size.
+
+    Where a column is misplaced the value is a comment, and messages quote no comment.
+    """
+    if isinstance(value, str):
+        short = len(value) <= _LONGEST_SHOWN and not any(c.isspace() for c in value)
+        return repr(value) if short else f"a text of {len(value)} characters"
+    if value is None or isinstance(value, (bool, int, float)):
+        text = repr(value)
+        return text if len(text) <= _LONGEST_SHOWN else f"a number of {len(text)} digits"
+    if isinstance(value, (list, tuple)) and all(isinstance(v, str) for v in value):
+        listed = ", ".join(map(shown, value[:_MOST_SHOWN]))
+        return f"[{listed}{', …' if len(value) > _MOST_SHOWN else ''}]"
+    return type(value).__name__
+
+
+_LONGEST_SHOWN = 30
+_MOST_SHOWN = 5
+
+
 def require(module: str, *, extra: str) -> Any:
     """Import an optional dependency, or say which command installs it.
 

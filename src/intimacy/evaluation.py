@@ -14,6 +14,7 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from intimacy.errors import ConfigError, shown
 from intimacy.schema import Label, Role, Share, Thread
 
 _PRODUCT = re.compile(
@@ -142,19 +143,33 @@ def krippendorff_alpha(
             fewer than two answers carries no information and is passed over.
         level: ``nominal`` counts every difference alike; ``ordinal`` weighs it by the answers
             that lie between the two.
-        values: All values, in their order for ``ordinal``; else those seen, sorted by ``repr``
-            where they cannot be compared.
+        values: All values, in their order; needed for ``ordinal``.
         clusters: Cluster of every unit (the persona of a thread); else every unit is its own.
         interval: Probability inside the interval.
         draws: Bootstrap samples.
         seed: Of the draws.
 
-    Returns: The estimate in [-1, 1] with its interval, or the reason why there is none.
+    Returns: The estimate in [-1, 1] with its interval (without one where all units are one
+        cluster), or the reason why there is none.
+
+    Raises:
+        ConfigError: When an argument has no meaning, e.g. an answer that is not in ``values``.
     """
-    seen = {answer for unit in units for answer in unit if answer is not None}
-    order = list(values) if values is not None else _sorted(seen)
+    units = [list(unit) for unit in units]
+    seen = list(dict.fromkeys(answer for unit in units for answer in unit if answer is not None))
+    if level not in ("nominal", "ordinal"):
+        raise ConfigError(f"level is {shown(level)}; expected 'nominal' or 'ordinal'")
+    if level == "ordinal" and values is None:
+        raise ConfigError("no values; ordinal agreement needs values=, all of them in their order")
+    if not 0 < interval < 1 or draws < 1:
+        raise ConfigError(f"interval is {interval}, draws {draws}; expected one in (0, 1), one ≥ 1")
+    order = list(values) if values is not None else seen
+    if unknown := [answer for answer in seen if answer not in order]:
+        raise ConfigError(f"an answer is {shown(unknown[0])}, which is not in values")
+    names = list(clusters) if clusters is not None else list(range(len(units)))
+    if len(names) != len(units):
+        raise ConfigError(f"{len(names)} clusters for {len(units)} units; expected one for each")
     index = {value: i for i, value in enumerate(order)}
-    names = clusters if clusters is not None else range(len(units))
     tables: dict[Hashable, npt.NDArray[np.float64]] = {}
     for unit, cluster in zip(units, names, strict=True):
         counts = np.zeros(len(order))
@@ -171,6 +186,8 @@ def krippendorff_alpha(
     estimate = float(_alpha(stack.sum(0)[None], level)[0])
     if np.isnan(estimate):
         return Share(reason="all answers are the same: agreement beyond chance is not defined")
+    if len(stack) == 1:
+        return Share(estimate=estimate, reason="all units are one cluster: no interval")
     drawn = np.random.default_rng(seed).multinomial(
         len(stack), [1 / len(stack)] * len(stack), size=draws
     )
@@ -181,13 +198,6 @@ def krippendorff_alpha(
 
 
 _PAIR = 2
-
-
-def _sorted(values: set[Hashable]) -> list[Hashable]:
-    try:
-        return sorted(values)  # type: ignore[type-var]
-    except TypeError:
-        return sorted(values, key=repr)
 
 
 def _alpha(coincidences: npt.NDArray[np.float64], level: str) -> npt.NDArray[np.float64]:

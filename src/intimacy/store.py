@@ -20,7 +20,7 @@ from typing import IO, Any, Literal, TypeVar
 
 import msgspec
 
-from intimacy.errors import RecordError, RoleError, SourceError, ThreadError
+from intimacy.errors import RecordError, RoleError, SourceError, ThreadError, shown
 from intimacy.schema import (
     Label,
     Post,
@@ -87,7 +87,7 @@ def turn_from_dict(turn: Any, number: int) -> Turn:
         raise ThreadError(f"turn {number} is {_kind(turn)}; expected {{'role', 'text'}}")
     key = "text" if "text" in turn else "content"
     if key not in turn:
-        raise ThreadError(f"turn {number} has no 'text'; found: {', '.join(map(str, turn))}")
+        raise ThreadError(f"turn {number} has no 'text'; found: {', '.join(map(shown, turn))}")
     return Turn(
         role=role_from(turn.get("role"), number),
         text=_text(turn[key], f"text of turn {number}") or "",
@@ -111,7 +111,7 @@ def role_from(word: Any, number: int) -> Role:
         return Role(word.strip().lower() if isinstance(word, str) else word)
     except ValueError:
         raise RoleError(
-            f"turn {number} has role {word!r}; expected one of: {', '.join(Role)}. "
+            f"turn {number} has role {shown(word)}; expected one of: {', '.join(Role)}. "
             "For a table of other words pass roles={…} to read_export"
         ) from None
 
@@ -250,6 +250,8 @@ def _opened(source: Path | IO[bytes]) -> Iterator[IO[bytes]]:
         stream = opener(source, "rb")
     except OSError as exc:
         raise SourceError(f"{source}: cannot be read: {exc.strerror or exc}") from exc
+    except ValueError as exc:  # a null byte in the name
+        raise SourceError(f"{str(source)!r}: cannot be read: {exc}") from exc
     with stream:
         try:
             yield stream

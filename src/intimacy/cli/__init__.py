@@ -44,6 +44,9 @@ class _Group(click.Group):
             # Whoever reads our output has seen enough; the interpreter must not flush again.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             ctx.exit(0)
+        except MemoryError:
+            click.echo("intimacy: not enough memory; give it less at a time", err=True)
+            ctx.exit(1)
         except OSError as exc:
             # A full disk, a device that went away: whatever was written before stays.
             click.echo(f"intimacy: cannot go on: {exc.strerror or exc}", err=True)

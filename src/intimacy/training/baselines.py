@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from intimacy.annotation import AnnotatedThread
 from intimacy.classifier import possible
-from intimacy.corpus import AnnotatedThread
 from intimacy.errors import require
 
 

@@ -9,9 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from intimacy import evaluation
+from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import Manifest
 from intimacy.classifier import Classifier, possible, softmax
-from intimacy.corpus import AnnotatedThread
 from intimacy.schema import Label
 from intimacy.training.config import TrainConfig
 

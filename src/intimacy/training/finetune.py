@@ -25,10 +25,10 @@ from transformers import AutoTokenizer
 from intimacy import audit
 from intimacy import bundle as bundles
 from intimacy import corpus as corpora
+from intimacy.annotation import AnnotatedThread
 from intimacy.backends import Batch
 from intimacy.bundle import HEADS, Manifest
 from intimacy.classifier import Classifier, possible
-from intimacy.corpus import AnnotatedThread
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
 from intimacy.schema import Label, Thread

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from intimacy import evaluation
+from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import Manifest
 from intimacy.classifier import Classifier
-from intimacy.corpus import AnnotatedThread
 from intimacy.schema import Label, Reason
 from intimacy.training import baselines
 
