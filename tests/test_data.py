@@ -6,6 +6,7 @@ import csv
 import json
 import re
 from collections import Counter, defaultdict
+from pathlib import Path
 
 import pytest
 from conftest import ROOT
@@ -148,7 +149,7 @@ def test_agreement_in_the_datasheet_is_what_the_library_computes(
 
 @pytest.mark.slow
 def test_the_folder_is_a_dataset_of_the_datasets_library(
-    items: list[AnnotatedThread], tmp_path: pytest.TempPathFactory
+    items: list[AnnotatedThread], tmp_path: Path
 ) -> None:
     datasets = pytest.importorskip("datasets")
     loaded = datasets.load_dataset(str(DATA), cache_dir=str(tmp_path))

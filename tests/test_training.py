@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import lzma
 import shutil
@@ -84,14 +85,14 @@ def teacher(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def encoder(corpora: Path, teacher: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from intimacy.training.config import DistillConfig, EncoderConfig, TokenizerConfig
+    from intimacy.training.config import DistillConfig, EncoderConfig, PairsConfig, TokenizerConfig
     from intimacy.training.distill import distill
 
     config = DistillConfig(
         tokenizer=TokenizerConfig(vocab_size=320, min_frequency=1),
-        encoder=EncoderConfig(teacher=str(teacher), layers=(0, 2), max_positions=300),
+        encoder=EncoderConfig(layers=(0, 2), max_positions=300),
+        pairs=PairsConfig(teacher=str(teacher), tokens_per_batch=256),
         passes=2,
-        tokens_per_batch=256,
     )
     return distill(corpora, tmp_path_factory.mktemp("encoder"), config)
 
@@ -115,10 +116,38 @@ def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactor
 
     out = tmp_path_factory.mktemp("model") / "m"
     config = TrainConfig(epochs=2, lr=1e-3)
-    figures = json.loads(
-        train(labelled, out, encoder=str(encoder), config=config, name="tiny", version="0")
+    texts = out.parent / "texts"
+    texts.mkdir()
+    rows = [{"text": f"bravi {hashlib.sha256(bytes([i])).hexdigest()}"} for i in range(40)]
+    store.write_jsonl(texts / "podcast.jsonl", rows)
+    store.write_jsonl(
+        labelled / "real.jsonl",
+        (
+            {
+                "id": f"r{i}",
+                "source": "podcast",
+                "text_sha256": corpus.text_hash([row["text"]]),
+                "roles": ["follower"],
+                "label": "interactive",
+                "split": "train" if i % 2 else "test",
+            }
+            for i, row in enumerate(rows)
+        ),
     )
-    assert set(figures["macro_f1"]) == {
+    figures = json.loads(
+        train(
+            labelled,
+            out,
+            encoder=str(encoder),
+            config=config,
+            name="tiny",
+            version="0",
+            text_root=texts,
+        )
+    )
+    assert set(figures) == {"test", "challenge", "real"}
+    assert figures["real"]["n"] == 20 and figures["test"]["n"] > 60
+    assert set(figures["test"]["macro_f1"]) == {
         "model",
         "majority",
         "structure_rules",
@@ -153,9 +182,8 @@ vocab_size = 320
 min_frequency = 1
 [optimiser]
 checkpoint_every = 4
-[distill]
+[pairs]
 tokens_per_batch = 256
-[distill.encoder]
 teacher = "{teacher}"
 """
 
@@ -191,6 +219,20 @@ def test_pretraining_is_killed_and_goes_on(
     assert not left & {"checkpoint.pt", "teacher.npy", "ids.npy", "ends.npy", "groups.npy"}
 
 
+def test_a_folder_serves_one_run(corpora: Path, encoder: Path, tmp_path: Path) -> None:
+    from intimacy.training.config import PretrainConfig
+    from intimacy.training.pretrain import pretrain
+
+    once = PretrainConfig(tokens=512, tokens_per_batch=256, tiers=("open",))
+    pretrain(corpora, tmp_path, once, start=encoder)
+    for changed in (replace(once, tiers=("open", "nc")), replace(once, seed=1)):
+        with pytest.raises(ConfigError, match="holds another run"):
+            pretrain(corpora, tmp_path, changed, start=encoder)
+    nothing = replace(once, mix=replace(once.mix, social=0.0, spoken=0.0, written=0.0))
+    with pytest.raises(ConfigError, match="nothing to read"):
+        pretrain(corpora, tmp_path / "n", nothing, start=encoder)
+
+
 def test_masked_words_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None:
     from intimacy.training.config import OptimiserConfig, PretrainConfig
     from intimacy.training.pretrain import pretrain
@@ -210,11 +252,14 @@ def test_what_encoders_are_measured_on_is_not_read(corpora: Path, tmp_path: Path
     folder = tmp_path / "corpora"
     shutil.copytree(corpora, folder)
     (folder / "probes").mkdir()
-    tested = {"text": "@utente Grazie mille!! https://t.co/x", "intimacy": 2.0}
-    (folder / "probes" / "mint_it_test.jsonl").write_text(json.dumps(tested) + "\n")
+    tested = {"text": "@utente la ricetta vuole due uova!! https://t.co/x", "intimacy": 2.0}
+    short = {"text": "Grazie mille", "intimacy": 1.0}
+    (folder / "probes" / "mint_it_test.jsonl").write_text(
+        f"{json.dumps(tested)}\n{json.dumps(short)}\n"
+    )
     reader = Reader(folder, ("open", "nc"))
     texts = [text for _, text in reader.texts()]
-    assert "Grazie mille!" not in texts and "Quanto costa?" in texts
+    assert "La ricetta vuole due uova." not in texts and "Grazie mille!" in texts
     assert reader.removed == {"probe texts": 75}
     assert {group for group, _ in Reader(folder, ("open",)).texts()} == {"social", "spoken"}
     with pytest.raises(ConfigError, match="unknown licence tier"):
@@ -257,7 +302,15 @@ def test_training_is_deterministic(
     from intimacy.training.finetune import train
 
     config = TrainConfig(epochs=2, lr=1e-3)
-    train(labelled, tmp_path / "m", encoder=str(encoder), config=config, name="tiny", version="0")
+    train(
+        labelled,
+        tmp_path / "m",
+        encoder=str(encoder),
+        config=config,
+        name="tiny",
+        version="0",
+        text_root=model.parent / "texts",
+    )
     first, second = (open_bundle(path).manifest for path in (model, tmp_path / "m"))
     assert first.files == second.files and first.temperature == second.temperature
 
@@ -317,7 +370,7 @@ def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> 
 def test_every_recipe_is_valid() -> None:
     from intimacy.training.config import DistillConfig, PretrainConfig, load
 
-    assert load(DistillConfig, "distill-it").encoder.layers == (0, 2, 4, 5)
+    assert load(DistillConfig, "distill-it").encoder.layers == (0, 1, 2, 3, 4, 5)
     assert load(PretrainConfig, "pretrain-it").mix.social == 2
     with pytest.raises(ConfigError, match="no recipe 'nothing'"):
         load(DistillConfig, "nothing")

@@ -224,6 +224,12 @@ class AnnotatedThread:
     """Data set that the text was joined from; None where the corpus itself holds the text."""
 
     @property
+    def cluster(self) -> str:
+        """What the thread hangs together with, for intervals: its creator, else its post."""
+        post = self.thread.post
+        return str(self.persona or post.creator_id or post.text or self.thread.id)
+
+    @property
     def flags(self) -> tuple[str, ...]:
         """``out_of_scope``, ``not_italian`` or nothing."""
         return tuple(self.attributes.get("flags") or ())
@@ -265,6 +271,8 @@ def annotated_from_dict(
             refuse(f"'votes[{number}]' is {type(vote).__name__}; expected an object")
         if "label" not in vote and not any(name in vote for name in ATTRIBUTES):
             refuse(f"'votes[{number}]' has neither 'label' nor an attribute of the codebook")
+        if not isinstance(vote.get("annotator"), (str, int, type(None))):
+            refuse(f"'votes[{number}].annotator' is {shown(vote['annotator'])}; expected a string")
         if not isinstance(vote.get("adjudicates", False), bool):
             refuse(
                 f"'votes[{number}].adjudicates' is {shown(vote['adjudicates'])}; expected a bool"
@@ -287,12 +295,13 @@ def annotated_from_dict(
         split=store.word_or_none(record.get("split")),
         pair_id=store.word_or_none(record.get("pair_id")),
         case=case,
-        source=store.word_or_none(record.get("source")),
     )
 
 
 def _target(record: Mapping[str, Any], refuse: Callable[[str], None]) -> dict[str, float]:
     """The soft target that a record states, or the one its votes or labels give."""
+    if record.get("label") is None:
+        return {}
     stated = record.get("target")
     if stated is None or stated == {}:
         votes = record.get("votes") or ()

@@ -173,7 +173,8 @@ def agreement(items: Sequence[AnnotatedThread]) -> dict[str, Share]:
     ``label`` and the other nominal fields are compared as such, those of
     `intimacy.annotation.ORDINAL` by their order. A null label is a category of its own; null
     attributes are missing answers. Votes marked ``adjudicates`` were given only where others
-    differed and are left out. Intervals are from a bootstrap over personas.
+    differed and are left out. Intervals are from a bootstrap over creators (posts, where texts
+    were joined from elsewhere).
 
     Args:
         items: Threads with their ``votes``; fewer than two votes carry no information.
@@ -181,7 +182,7 @@ def agreement(items: Sequence[AnnotatedThread]) -> dict[str, Share]:
     Returns: Field → share; empty when no thread has two independent votes.
     """
     votes = [[v for v in item.votes if not v.get("adjudicates")] for item in items]
-    clusters = [item.persona or item.source or item.thread.id for item in items]
+    clusters = [item.cluster for item in items]
     if not any(len(answers) > 1 for answers in votes):
         return {}
     labels = [[v.get("label") or "null" for v in answers] for answers in votes]
@@ -208,8 +209,9 @@ def near_duplicates(threads: Sequence[Thread], *, threshold: float = JACCARD) ->
     for i, thread in enumerate(threads):
         rows.setdefault(_shingles(thread), []).append(i)
     kinds = [kind for kind in rows if kind]
-    found = sketches.MinHash.bulk(
-        [[gram.encode() for gram in sorted(kind)] for kind in kinds], num_perm=_PERMUTATIONS
+    # Sketches are made as they are needed: a list of them all would outweigh the corpus.
+    found = sketches.MinHash.generator(
+        ([gram.encode() for gram in kind] for kind in kinds), num_perm=_PERMUTATIONS
     )
     index = sketches.MinHashLSH(threshold=threshold - _SKETCH_MARGIN, num_perm=_PERMUTATIONS)
     group = list(range(len(kinds)))
@@ -220,7 +222,9 @@ def near_duplicates(threads: Sequence[Thread], *, threshold: float = JACCARD) ->
         return i
 
     hide = None if len(kinds) > _BAR_FROM else True
-    for i, sketch in enumerate(tqdm(found, desc="near-duplicates", unit="thread", disable=hide)):
+    for i, sketch in enumerate(
+        tqdm(found, "near-duplicates", len(kinds), unit="thread", disable=hide)
+    ):
         for j in index.query(sketch):
             a, b = kinds[i], kinds[j]
             if len(a & b) >= threshold * len(a | b):

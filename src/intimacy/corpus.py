@@ -14,7 +14,7 @@ import warnings
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -204,8 +204,10 @@ class _Texts:
         turns = [
             {"role": role, "text": text} for role, text in zip(roles, found["turns"], strict=True)
         ]
-        whole = {**label.record, **found, "turns": turns}
-        return annotated_from_dict(whole, path=label.path, line=label.line)
+        known = {name: value for name, value in found.items() if value is not None}
+        whole = {**label.record, **known, "turns": turns}
+        joined = annotated_from_dict(whole, path=label.path, line=label.line)
+        return replace(joined, source=source)
 
     def _texts(self, source: str) -> Iterator[tuple[tuple[str, str | None], dict[str, Any]]]:
         for suffix in _SUFFIXES:

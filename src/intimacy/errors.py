@@ -9,7 +9,7 @@
     ├── ThreadError                    an object given as a thread is not one
     │   └── RoleError                  a turn has a role that does not exist
     ├── BundleError                    a model folder is missing, incomplete or damaged
-    ├── ConfigError                    a training configuration is wrong
+    ├── ConfigError                    a configuration or an argument is wrong
     ├── CorpusError                    a labelled corpus cannot serve the purpose asked
     └── MissingExtraError              an optional dependency is not installed
 
@@ -90,7 +90,7 @@ class BundleError(IntimacyError):
 
 
 class ConfigError(IntimacyError, ValueError):
-    """A training configuration has an unknown key or an impossible value."""
+    """A configuration or an argument has an unknown name or an impossible value."""
 
     code = "config"
 

@@ -188,11 +188,13 @@ def krippendorff_alpha(
         return Share(reason="all answers are the same: agreement beyond chance is not defined")
     if len(stack) == 1:
         return Share(estimate=estimate, reason="all units are one cluster: no interval")
-    drawn = np.random.default_rng(seed).multinomial(
-        len(stack), [1 / len(stack)] * len(stack), size=draws
-    )
-    found = _alpha(np.tensordot(drawn, stack, axes=1), level)
+    rng, even = np.random.default_rng(seed), [1 / len(stack)] * len(stack)
+    # One draw at a time: all of them over a million clusters would not fit into memory.
+    drawn = [np.tensordot(rng.multinomial(len(stack), even), stack, axes=1) for _ in range(draws)]
+    found = _alpha(np.stack(drawn), level)
     found = found[~np.isnan(found)]
+    if not len(found):
+        return Share(estimate=estimate, reason="too few different answers for an interval")
     low, high = np.quantile(found, [(1 - interval) / 2, (1 + interval) / 2])
     return Share(estimate=estimate, low=float(low), high=float(high))
 

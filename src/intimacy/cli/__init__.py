@@ -267,8 +267,15 @@ def check(path: Path | None, text_root: Path | None, kind: str) -> None:
 @click.option("--config", help="TOML file or name of a shipped recipe; else defaults.")
 @click.option("--name", default="intimacy-it", show_default=True)
 @click.option("--version", default="0.1.0", show_default=True)
+@_TEXT_ROOT
 def train(
-    corpus: Path, out: Path, encoder: str, config: str | None, name: str, version: str
+    corpus: Path,
+    out: Path,
+    encoder: str,
+    config: str | None,
+    name: str,
+    version: str,
+    text_root: Path | None,
 ) -> None:
     """Fine-tune an encoder on a labelled corpus into a model folder. Needs intimacy[train]."""
     from intimacy.errors import require
@@ -278,7 +285,13 @@ def train(
     from intimacy.training.config import TrainConfig, load
 
     metrics = finetune.train(
-        corpus, out, encoder=encoder, config=load(TrainConfig, config), name=name, version=version
+        corpus,
+        out,
+        encoder=encoder,
+        config=load(TrainConfig, config),
+        name=name,
+        version=version,
+        text_root=text_root,
     )
     click.echo(metrics)
 

@@ -32,9 +32,9 @@ class TokenizerConfig:
     vocab_size: int = 16_384
     min_frequency: int = 3
     social_repeats: int = 3
-    """How often the social corpora are counted, against once for the rest."""
-    max_mb: int = 160
-    """Text read for the merges, in megabytes."""
+    """How often the social corpora are counted."""
+    rest: float = 0.4
+    """Share of the other texts that is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +54,24 @@ class OptimiserConfig:
 class EncoderConfig:
     """Shape of the student, a BERT of transformers."""
 
-    teacher: str = "sentence-transformers/all-MiniLM-L6-v2"
-    """Path or hub name of the sentence encoder that is warm start and teacher."""
-    layers: tuple[int, ...] = (0, 2, 4, 5)
+    layers: tuple[int, ...] = (0, 1, 2, 3, 4, 5)
     """Teacher layers that the student starts from, in order."""
     max_positions: int = 512
+
+
+@dataclass(frozen=True, kw_only=True)
+class PairsConfig:
+    """Parallel sentences, and how far a student may be from its teacher on them."""
+
+    teacher: str = "sentence-transformers/all-MiniLM-L6-v2"
+    """Path or hub name of the sentence encoder that teaches."""
+    tokens_per_batch: int = 3_072
+    max_tokens: int = 96
+    weight_cosine: float = 1.0
+    weight_mse: float = 4.0
+    weight_contrast: float = 0.1
+    informal: float = 0.4
+    """Share of the Italian sentences written as people type: no accents, no capitals…"""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,18 +84,12 @@ class DistillConfig:
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
     encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    pairs: PairsConfig = field(default_factory=PairsConfig)
     tiers: tuple[str, ...] = ("open", "nc", "unlicensed")
-    """Licence tiers of the text that may be used."""
+    """Licence tiers of the text that the tokenizer may learn from."""
     passes: float = 2.0
     """Passes over the parallel sentences."""
-    tokens_per_batch: int = 3_072
-    max_tokens: int = 96
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
-    weight_cosine: float = 1.0
-    weight_mse: float = 4.0
-    weight_contrast: float = 0.1
-    informal: float = 0.4
-    """Share of the Italian sentences written as people type: no accents, no capitals…"""
     seed: int = 20
 
 
@@ -104,7 +111,7 @@ class MixConfig:
     social: float = 2.0
     """Comments, posts, forum messages: ``social/`` and ``text/social*``."""
     spoken: float = 1.0
-    """Dialogue, transcripts and blogs: ``text/dialogue*``, ``asr*``, ``blogs*``, ``reviews*``."""
+    """Dialogue, transcripts, blogs, reviews and instructions in ``text/``."""
     written: float = 0.1
     """The rest: books, parliament, encyclopedia, news."""
 
@@ -123,14 +130,14 @@ class PretrainConfig:
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     """Used where the run does not start from an encoder."""
     mix: MixConfig = field(default_factory=MixConfig)
-    distill: DistillConfig = field(default_factory=DistillConfig)
-    """Teacher and loss of the batches of parallel sentences."""
+    pairs: PairsConfig = field(default_factory=PairsConfig)
+    """Used where some batches are parallel sentences."""
     parallel_share: float = 0.0
     """Share of the batches that are parallel sentences."""
     tiers: tuple[str, ...] = ("open", "nc", "unlicensed")
     """Licence tiers of the text that may be used."""
     tokens: int = 10_000_000
-    """Tokens to be read in all, those of parallel sentences included."""
+    """Length of the run, in tokens of full batches."""
     tokens_per_batch: int = 4_096
     max_tokens: int = 128
     mask: float = 0.2
@@ -250,6 +257,19 @@ def from_dict(kind: type[C], values: dict[str, Any], *, where: str) -> C:
     return kind(**built)
 
 
-def to_json(config: Any) -> str:
-    """The resolved configuration, every default spelled out, as JSON."""
-    return json.dumps(dataclasses.asdict(config), ensure_ascii=False, indent=2)
+def claim(out: Path, name: str, config: Any, start: str | Path | None) -> None:
+    """Make ``out`` the folder of a run, and write into it what the run does.
+
+    An interrupted run goes on only under the configuration it began with: batches and rates
+    depend on it.
+
+    Raises:
+        ConfigError: When the folder holds another run, or one with another configuration.
+    """
+    out.mkdir(parents=True, exist_ok=True)
+    facts = {"run": name, "start": None if start is None else str(start)}
+    text = json.dumps(facts | dataclasses.asdict(config), ensure_ascii=False, indent=2)
+    path = out / "run.json"
+    if path.exists() and path.read_text("utf-8") != text:
+        raise ConfigError(f"{out} holds another run (see {path.name} there); name another place")
+    path.write_text(text, "utf-8")

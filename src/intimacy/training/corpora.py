@@ -9,7 +9,6 @@ environment variable ``INTIMACY_CORPORA``.
 from __future__ import annotations
 
 import csv
-import json
 import lzma
 import os
 import random
@@ -41,12 +40,15 @@ def locate(path: str | Path | None) -> Path:
     return folder
 
 
-def _lines(path: Path) -> Iterator[dict[str, Any]]:
+def lines(path: Path) -> Iterator[dict[str, Any]]:
+    """Records of a JSONL file, compressed or not."""
     return store.read_jsonl(path, lambda record, **_: record)
 
 
 GROUPS = ("social", "spoken", "written")
 _SPOKEN = ("dialogue", "asr", "blogs", "reviews", "instructions")
+_OWN = 16
+"""Letters from which on a text is somebody's own, rather than "grazie mille"."""
 EVALUATED = ("ironita18", "multiemotions_it", "sentipolc16_test")
 """Social corpora that encoders are measured on, whole or by cross-validation."""
 
@@ -54,8 +56,9 @@ EVALUATED = ("ironita18", "multiemotions_it", "sentipolc16_test")
 class Reader:
     """Texts of the corpora by group, without those that encoders are measured on.
 
-    Left out are, wherever they stand: the test texts of the probes, and the real comments that
-    the bundled corpus has labels for. `removed` counts what was met and left out, by reason.
+    Left out are, wherever they stand: the test texts of the probes (very short ones, which
+    everybody writes, excepted), and the real comments that the bundled corpus has labels for.
+    `removed` counts the texts met and left out, by reason.
     """
 
     def __init__(self, folder: Path, tiers: tuple[str, ...]) -> None:
@@ -75,10 +78,12 @@ class Reader:
     def texts(self) -> Iterator[tuple[str, str]]:
         """(group, text) of everything that may be read, shard by shard."""
         for path in sorted((self._folder / "social").glob("*.jsonl.xz")):
-            for record in _lines(path):
-                turns = [turn["text"] for turn in record.get("turns", ())]
-                if self._kept(turns or [record["text"]]):
-                    yield from (("social", text) for text in turns or [record["text"]])
+            for record in lines(path):
+                texts = [turn["text"] for turn in record.get("turns", ())] or [record["text"]]
+                if corpus.text_hash(texts) in self._labelled:
+                    self.removed["labelled comments"] += len(texts)
+                else:
+                    yield from (("social", text) for text in texts if self._kept(text))
         for path in sorted((self._folder / "text").glob("*.jsonl.xz")):
             name, _, tier = path.name.removesuffix(".jsonl.xz").rpartition(".")
             if tier in self._tiers:
@@ -87,14 +92,14 @@ class Reader:
                     if name.startswith("social")
                     else ("spoken" if name.startswith(_SPOKEN) else "written")
                 )
-                for record in _lines(path):
-                    if self._kept([record["text"]]):
+                for record in lines(path):
+                    if self._kept(record["text"]):
                         yield group, record["text"]
 
-    def _kept(self, turns: list[str]) -> bool:
-        if corpus.text_hash(turns) in self._labelled:
+    def _kept(self, text: str) -> bool:
+        if corpus.text_hash([text]) in self._labelled:
             self.removed["labelled comments"] += 1
-        elif any(_bones(text) in self._probes for text in turns):
+        elif _bones(text) in self._probes:
             self.removed["probe texts"] += 1
         else:
             return True
@@ -104,12 +109,12 @@ class Reader:
 def _probe_texts(folder: Path) -> set[str]:
     texts: list[str] = []
     for path in sorted((folder / "probes").glob("*test*.jsonl")):
-        texts += (json.loads(line)["text"] for line in path.read_text("utf-8").splitlines())
+        texts += (record["text"] for record in lines(path))
     for name in EVALUATED:
         path = folder / "social" / f"{name}.jsonl.xz"
         if path.is_file():
-            texts += (record["text"] for record in _lines(path))
-    return {bones for text in texts if (bones := _bones(text))}
+            texts += (record["text"] for record in lines(path))
+    return {bones for text in texts if len(bones := _bones(text)) >= _OWN}
 
 
 def _bones(text: str) -> str:

@@ -21,11 +21,12 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTrainedTokenizerFast
 
+from intimacy import store
 from intimacy.errors import ConfigError
 from intimacy.training import config as configs
 from intimacy.training import corpora, loop
 from intimacy.training import tokenizer as tokenizers_it
-from intimacy.training.config import DistillConfig, EncoderConfig, TokenizerConfig
+from intimacy.training.config import DistillConfig, EncoderConfig, PairsConfig, TokenizerConfig
 from intimacy.training.progress import Progress
 
 _TARGETS = "teacher.npy"
@@ -79,9 +80,10 @@ def _twin(piece: str, tokenizer: Tokenizer) -> str:
 
 @torch.inference_mode()
 def _embed_english(
-    teacher: Any, tokenizer: Any, sentences: list[str], max_tokens: int, device: torch.device
+    name: str, sentences: list[str], max_tokens: int, device: torch.device
 ) -> np.ndarray:
-    """Teacher embeddings, (sentences, width) float16, unit length."""
+    """Embeddings of a teacher, (sentences, width) float16, unit length."""
+    teacher, tokenizer = AutoModel.from_pretrained(name), AutoTokenizer.from_pretrained(name)
     encoded = tokenizer(sentences, truncation=True, max_length=max_tokens)["input_ids"]
     out = np.zeros((len(sentences), teacher.config.hidden_size), np.float16)
     lengths = np.array([len(ids) for ids in encoded])
@@ -122,20 +124,22 @@ def distill(
         device: A torch device.
 
     Returns: ``out``.
+
+    Raises:
+        ConfigError: When ``out`` holds another run, or the configuration fits not the teacher.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "distill.json").write_text(configs.to_json(config), "utf-8")
+    configs.claim(out, "distill", config, start)
     torch.manual_seed(config.seed)
     where = torch.device(device)
     tokenizer = open_tokenizer(start, folder, out, config.tokenizer, config.tiers)
-    teacher = AutoModel.from_pretrained(config.encoder.teacher)
-    english_tokenizer = AutoTokenizer.from_pretrained(config.encoder.teacher)
     if start is None:
-        model = student(teacher, english_tokenizer.get_vocab(), tokenizer, config.encoder)
+        teacher = AutoModel.from_pretrained(config.pairs.teacher)
+        vocabulary = AutoTokenizer.from_pretrained(config.pairs.teacher).get_vocab()
+        model = student(teacher, vocabulary, tokenizer, config.encoder)
     else:
         model = open_encoder(start)
     model.to(where)
-    pairs = Pairs.open(folder, out, tokenizer, config, where, teacher, english_tokenizer)
+    pairs = Pairs.open(folder, out, tokenizer, config.pairs, config.seed, where)
     _run(model, pairs, config, out)
     save_encoder(model, tokenizer, out)
     return out
@@ -188,11 +192,12 @@ class Pairs:
         tokenizer: Tokenizer,
         italian: list[str],
         targets: np.ndarray,
-        config: DistillConfig,
+        config: PairsConfig,
+        seed: int,
         device: torch.device,
     ) -> None:
         self._tokenizer, self._italian, self._targets = tokenizer, italian, targets
-        self._config, self._device = config, device
+        self._config, self._seed, self._device = config, seed, device
         self._cls, self._sep, self._pad = tokenizers_it.ids(tokenizer, "[CLS]", "[SEP]", "[PAD]")
 
     @classmethod
@@ -201,20 +206,21 @@ class Pairs:
         folder: Path,
         out: Path,
         tokenizer: Tokenizer,
-        config: DistillConfig,
+        config: PairsConfig,
+        seed: int,
         device: torch.device,
-        teacher: Any,
-        english: Any,
     ) -> Pairs:
         """The pairs of a corpora folder; the teacher's vectors are kept in ``out`` meanwhile."""
         pairs = corpora.parallel(folder)
         path = out / _TARGETS
         if not path.exists():
-            np.save(
-                path,
-                _embed_english(teacher, english, [e for e, _ in pairs], config.max_tokens, device),
+            vectors = _embed_english(
+                config.teacher, [e for e, _ in pairs], config.max_tokens, device
             )
-        return cls(tokenizer, [italian for _, italian in pairs], np.load(path), config, device)
+            with store.atomic(path) as stream:
+                np.save(stream, vectors)
+        italian = [italian for _, italian in pairs]
+        return cls(tokenizer, italian, np.load(path), config, seed, device)
 
     def bridge(self, model: BertModel) -> nn.Linear | None:
         """A layer from the student's width to the teacher's, thrown away after; None if equal."""
@@ -232,7 +238,7 @@ class Pairs:
         """A pass over all sentences, typed anew, in an order of its own."""
         encoded = self._encode(pass_index)
         lengths = np.array([len(ids) for ids in encoded])
-        rng = np.random.default_rng(self._config.seed + pass_index)
+        rng = np.random.default_rng(self._seed + pass_index)
         cut = loop.cut(lengths, self._config.tokens_per_batch, rng)
         return [
             ([[self._cls, *encoded[i], self._sep] for i in rows], self._targets[rows])
@@ -240,7 +246,7 @@ class Pairs:
         ]
 
     def _encode(self, pass_index: int) -> list[list[int]]:
-        rng = random.Random(self._config.seed * 1_000 + pass_index)
+        rng = random.Random(self._seed * 1_000 + pass_index)
         typed = [
             corpora.informal(t, rng) if rng.random() < self._config.informal else t
             for t in self._italian

@@ -32,7 +32,7 @@ from intimacy.classifier import Classifier, possible
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
 from intimacy.schema import Label, Thread
-from intimacy.training import calibration, results
+from intimacy.training import calibration, loop, results
 from intimacy.training.config import TrainConfig
 from intimacy.training.corpora import informal
 from intimacy.training.export import export
@@ -52,7 +52,14 @@ class _Example:
 
 
 def train(
-    corpus: Path, out: Path, *, encoder: str, config: TrainConfig, name: str, version: str
+    corpus: Path,
+    out: Path,
+    *,
+    encoder: str,
+    config: TrainConfig,
+    name: str,
+    version: str,
+    text_root: Path | None = None,
 ) -> str:
     """Fine-tune, export, calibrate, evaluate; write the model folder.
 
@@ -63,8 +70,9 @@ def train(
         config: What to do.
         name: Name of the model.
         version: Version of the model.
+        text_root: Folder with the texts of labels without text, see `intimacy.load_corpus`.
 
-    Returns: The figures on the held-out test personas, as JSON.
+    Returns: The figures on the held-out sets, as JSON.
 
     Raises:
         ConfigError: When ``out`` holds anything but an earlier model, which is replaced.
@@ -72,7 +80,7 @@ def train(
     """
     if out.exists() and not (out / bundles.MANIFEST).is_file() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty and not a model folder; name another place")
-    items = corpora.load_corpus(corpus)
+    items = corpora.load_corpus(corpus, text_root=text_root)
     parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
     _check(parts)
     _warn_of_leaks(parts)
@@ -109,12 +117,16 @@ def train(
             "encoder": Path(encoder).name,
             "corpus": {file.name: bundles.digest(file) for file in corpora.corpus_files(corpus)},
             "threads": {part: len(members) for part, members in parts.items()},
-            "personas": {part: len({i.persona for i in m}) for part, m in parts.items()},
+            "personas": {
+                part: len({i.persona for i in m if i.persona}) for part, m in parts.items()
+            },
             "versions": {
                 p: metadata.version(p) for p in ("intimacy", "torch", "transformers", "onnxruntime")
             },
-            "command": f"intimacy train {corpus.name} --encoder {Path(encoder).name}",
-            "test": figures,
+            "command": f"intimacy train {corpus.name} --encoder {Path(encoder).name}"
+            + (" --text-root PATH" if text_root else ""),
+            "real_comments": sum(item.source is not None for item in parts["train"]),
+            "figures": figures,
         },
     )
     bundles.write_manifest(work, manifest)
@@ -251,7 +263,7 @@ def _fit(
             batches = _shuffled(inputs, config.tokens_per_batch, rng)
             for number, rows in enumerate(batches):
                 done = (epoch + (number + 1) / len(batches)) / config.epochs
-                _set_rate(optimizer, done, config.warmup)
+                loop.set_rate(optimizer, done, config.warmup)
                 logits = _run(network, [inputs[i] for i in rows])
                 loss = _loss(logits, [examples[i] for i in rows], config)
                 optimizer.zero_grad(set_to_none=True)
@@ -289,13 +301,6 @@ def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimiz
         [{"params": params, "lr": rate, "peak": rate} for rate, params in groups.items()],
         weight_decay=config.weight_decay,
     )
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, done: float, warmup: float) -> None:
-    """Linear rise over the share ``warmup`` of the run, linear fall to zero at its end."""
-    factor = min(done / warmup if warmup else 1.0, (1 - done) / max(1 - warmup, 1e-9))
-    for group in optimizer.param_groups:
-        group["lr"] = group["peak"] * factor
 
 
 def _shuffled(inputs: Sequence[ModelInput], tokens: int, rng: random.Random) -> list[list[int]]:

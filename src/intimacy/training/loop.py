@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,14 +60,16 @@ def run(
         ],
         weight_decay=config.weight_decay,
     )
-    done = _resume(out, model, optimizer)
+    done, tokens = _resume(out, model, optimizer)
     model.train()
     with Progress(name, total=total, log=out / "metrics.jsonl") as bar:
         bar.step(done)
-        losses: list[float] = []
-        tokens, started = 0, time.monotonic()
+        losses: deque[float] = deque(maxlen=_LOG_EVERY)
+        before, started = tokens, time.monotonic()
         for number, batch in enumerate(itertools.islice(step.batches(), done, total), done + 1):
-            _set_rate(optimizer, number - 1, total, config.warmup)
+            if number == done + 1:  # skipping what was done is no training time
+                started = time.monotonic()
+            set_rate(optimizer, number / total, config.warmup)
             loss, n_tokens = step.loss(batch)
             optimizer.zero_grad(set_to_none=True)
             loss.backward()
@@ -74,48 +77,62 @@ def run(
             optimizer.step()
             losses.append(loss.item())
             tokens += n_tokens
-            rate = int(tokens / (time.monotonic() - started))
+            rate = int((tokens - before) / (time.monotonic() - started))
             bar.step(loss=f"{losses[-1]:.4f}", tokens_s=rate)
             if number % _LOG_EVERY == 0 or number == total:
-                mean = sum(losses[-_LOG_EVERY:]) / len(losses[-_LOG_EVERY:])
+                mean = sum(losses) / len(losses)
                 bar.record(step=number, total=total, loss=mean, tokens=tokens, tokens_per_s=rate)
             if number % config.checkpoint_every == 0:
-                _checkpoint(out, model, optimizer, number)
+                _checkpoint(out, model, optimizer, number, tokens)
 
 
 def finish(out: Path) -> None:
     """Remove what only an unfinished run needs."""
-    (out / _CHECKPOINT).unlink(missing_ok=True)
+    for name in (_CHECKPOINT, f"{_CHECKPOINT}.partial"):
+        (out / name).unlink(missing_ok=True)
 
 
-def _set_rate(optimizer: torch.optim.Optimizer, step: int, total: int, warmup: float) -> None:
-    rise = max(1, int(total * warmup))
-    factor = (step + 1) / rise if step < rise else max(0.0, (total - step) / (total - rise))
+def set_rate(optimizer: torch.optim.Optimizer, done: float, warmup: float) -> None:
+    """Linear rise over the share ``warmup`` of the run, linear fall to zero at its end.
+
+    Args:
+        optimizer: Its groups have a ``peak`` beside the rate.
+        done: Share of the run that is over after this step.
+        warmup: Share of the run.
+    """
+    factor = min(done / warmup if warmup else 1.0, (1 - done) / max(1 - warmup, 1e-9))
     for group in optimizer.param_groups:
         group["lr"] = group["peak"] * factor
 
 
-def _checkpoint(out: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int) -> None:
+def _checkpoint(
+    out: Path, model: nn.Module, optimizer: torch.optim.Optimizer, step: int, tokens: int
+) -> None:
     state = {
         "model": model.state_dict(),
         "optimizer": optimizer.state_dict(),
         "step": step,
+        "tokens": tokens,
         "rng": torch.get_rng_state(),
+        "cuda_rng": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
     }
     partial = out / f"{_CHECKPOINT}.partial"
     torch.save(state, partial)
     partial.replace(out / _CHECKPOINT)
 
 
-def _resume(out: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> int:
+def _resume(out: Path, model: nn.Module, optimizer: torch.optim.Optimizer) -> tuple[int, int]:
+    """Steps and tokens that an interrupted run has behind it."""
     path = out / _CHECKPOINT
     if not path.exists():
-        return 0
-    state = torch.load(path, weights_only=True)
+        return 0, 0
+    state = torch.load(path, weights_only=True, map_location="cpu")
     model.load_state_dict(state["model"])
     optimizer.load_state_dict(state["optimizer"])
     torch.set_rng_state(state["rng"])
-    return int(state["step"])
+    if torch.cuda.is_available() and state["cuda_rng"]:
+        torch.cuda.set_rng_state_all(state["cuda_rng"])
+    return int(state["step"]), int(state["tokens"])
 
 
 # -- batches of token ids

@@ -12,8 +12,10 @@ import numpy as np
 import torch
 from tokenizers import Tokenizer
 from torch import Tensor, nn
-from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel
+from transformers import BertConfig, BertModel
 
+from intimacy import store
+from intimacy.errors import ConfigError
 from intimacy.training import config as configs
 from intimacy.training import corpora, distill, loop
 from intimacy.training import tokenizer as tokenizers_it
@@ -45,9 +47,11 @@ def pretrain(
         device: A torch device.
 
     Returns: ``out``.
+
+    Raises:
+        ConfigError: When ``out`` holds another run, or nothing of the corpora may be read.
     """
-    out.mkdir(parents=True, exist_ok=True)
-    (out / "pretrain.json").write_text(configs.to_json(config), "utf-8")
+    configs.claim(out, "pretrain", config, start)
     torch.manual_seed(config.seed)
     where = torch.device(device)
     tokenizer = distill.open_tokenizer(start, folder, out, config.tokenizer, config.tiers)
@@ -59,9 +63,7 @@ def pretrain(
     model = MaskedModel(encoder).to(where)
     pairs = None
     if config.parallel_share > 0:
-        teacher = AutoModel.from_pretrained(config.distill.encoder.teacher)
-        english = AutoTokenizer.from_pretrained(config.distill.encoder.teacher)
-        pairs = distill.Pairs.open(folder, out, tokenizer, config.distill, where, teacher, english)
+        pairs = distill.Pairs.open(folder, out, tokenizer, config.pairs, config.seed, where)
     bridge = None if pairs is None else pairs.bridge(encoder)
     trained = nn.ModuleList([model] if bridge is None else [model, bridge])
 
@@ -171,6 +173,7 @@ class _Texts:
         if not all(path.exists() for path in paths):
             reader = corpora.Reader(folder, config.tiers)
             limit = config.max_tokens - 2
+            number = np.dtype("uint16" if tokenizer.get_vocab_size() <= 1 << 16 else "uint32")
             parts: list[np.ndarray] = []
             lengths: list[int] = []
             groups: list[int] = []
@@ -181,15 +184,19 @@ class _Texts:
                         [text for _, text in chunk], add_special_tokens=False
                     )
                     for (group, _), row in zip(chunk, encoded, strict=True):
-                        ids = np.array(row.ids, np.uint16)
+                        ids = np.array(row.ids, number)
                         for begin in range(0, len(ids), limit):
                             parts.append(ids[begin : begin + limit])
                             lengths.append(len(parts[-1]))
                             groups.append(corpora.GROUPS.index(group))
+            read = {group for i, group in enumerate(corpora.GROUPS) if i in groups}
+            if not any(getattr(config.mix, group) > 0 for group in read):
+                raise ConfigError(f"nothing to read in {folder} under tiers and mix; widen them")
             arrays = (np.concatenate(parts), np.cumsum(lengths), np.array(groups, np.int8))
-            for path, array in zip(paths, arrays, strict=True):
-                np.save(path, array)
             _report(out, config, reader, arrays)
+            for path, array in zip(paths, arrays, strict=True):
+                with store.atomic(path) as stream:
+                    np.save(stream, array)
         return cls(*(np.load(path) for path in paths))
 
     def batches(self, config: PretrainConfig) -> Iterator[list[np.ndarray]]:

@@ -56,18 +56,11 @@ def blank() -> Tokenizer:
 
 
 def _texts(folder: Path, config: TokenizerConfig, tiers: tuple[str, ...]) -> Iterator[str]:
-    budget = config.max_mb * 1_000_000
-    # The shards differ by register; a draw over all of them keeps every register in the cut.
     rng = random.Random(0)
-    share: float | None = None
     for group, text in corpora.Reader(folder, tiers).texts():
-        if group == "social" and share is None:
+        if group == "social":
             yield from itertools.repeat(text, config.social_repeats)
-            budget -= len(text) * config.social_repeats
-            continue
-        # ``social/`` comes first; what it leaves of the budget is drawn from the rest.
-        share = min(1.0, max(budget, 0) / 260_000_000) if share is None else share
-        if rng.random() < share:
+        elif rng.random() < config.rest:
             yield text
 
 
