@@ -200,7 +200,7 @@ def test_pretraining_is_killed_and_goes_on(
     command = [sys.executable, "-m", "intimacy", "pretrain", "--config", str(recipe)]
     command += ["--corpora", str(corpora), "-o"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    # Several threads may add up in another order, now and then.
+    # With several threads the weights were seen to differ in one run of ten.
     single = os.environ | {"OMP_NUM_THREADS": "1"}
     subprocess.run([*command, str(whole)], check=True, capture_output=True, env=single)
     run = subprocess.Popen([*command, str(cut)], stderr=subprocess.DEVNULL, env=single)

@@ -1,8 +1,8 @@
 """The loop under `intimacy distill` and `intimacy pretrain`: steps, rates, checkpoints, resuming.
 
 The batches of a run are a function of its seed alone, so a run that was killed and is started
-again skips those it has done and goes on as if nothing had happened: to the last bit on one CPU
-thread, while several may add up in another order.
+again skips those it has done and goes on as if nothing had happened. Equal weights are promised
+on one CPU thread; with several they were seen to differ now and then.
 """
 
 from __future__ import annotations
