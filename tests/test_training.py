@@ -218,9 +218,11 @@ def test_pretraining_is_killed_and_goes_on(
         torch.testing.assert_close(one[name], other[name], rtol=0, atol=1e-3)
     assert one["embeddings.word_embeddings.weight"].shape[1] == 24
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
-    assert rows[-1]["step"] == 48 and rows[-1]["loss"] > 0
-    left = {path.name for path in whole.iterdir()}
-    assert not left & {"checkpoint.pt", "teacher.npy", "ids.npy", "ends.npy", "groups.npy"}
+    assert rows[-2]["step"] == 48 and rows[-2]["loss"] > 0 and rows[-1]["held_out_loss"] > 0
+    kept = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
+    assert {p.name for p in whole.iterdir()} == kept | {"run.json", "metrics.jsonl", "corpora.json"}
+    read = json.loads((whole / "corpora.json").read_text())["read"]
+    assert read["comments.unlicensed"]["texts"] == 100 and "threads.open" in read
 
 
 def test_a_folder_serves_one_run(corpora: Path, encoder: Path, tmp_path: Path) -> None:
@@ -232,22 +234,64 @@ def test_a_folder_serves_one_run(corpora: Path, encoder: Path, tmp_path: Path) -
     for changed in (replace(once, tiers=("open", "nc")), replace(once, seed=1)):
         with pytest.raises(ConfigError, match="holds another run"):
             pretrain(corpora, tmp_path, changed, start=encoder)
-    nothing = replace(once, mix=replace(once.mix, social=0.0, spoken=0.0, written=0.0))
-    with pytest.raises(ConfigError, match="nothing to read"):
+    nothing = replace(once, mix=replace(once.mix, threads=0.0, spoken=0.0))
+    with pytest.raises(ConfigError, match="nothing read"):
         pretrain(corpora, tmp_path / "n", nothing, start=encoder)
 
 
 def test_masked_words_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None:
-    from intimacy.training.config import OptimiserConfig, PretrainConfig
+    from intimacy.training.config import OptimiserConfig, PretrainConfig, ReadConfig
     from intimacy.training.pretrain import pretrain
 
     config = PretrainConfig(
-        tokens=60_000, tokens_per_batch=512, optimiser=OptimiserConfig(lr_body=3e-3)
+        tokens=60_000,
+        tokens_per_batch=512,
+        read=ReadConfig(threads=0.0),
+        optimiser=OptimiserConfig(lr_body=3e-3),
     )
     pretrain(corpora, tmp_path / "p", config, start=encoder)
     lines = (tmp_path / "p" / "metrics.jsonl").read_text().splitlines()
-    losses = [json.loads(line)["loss"] for line in lines]
+    losses = [json.loads(line)["loss"] for line in lines[:-1]]
     assert losses[-1] < 0.7 * losses[0], "four sentences are learnt by heart"
+
+
+def test_texts_side_by_side_read_as_alone(encoder: Path) -> None:
+    from transformers import AutoModel
+
+    from intimacy.training import packing
+
+    model = AutoModel.from_pretrained(encoder, dtype=torch.float32, add_pooling_layer=False).eval()
+    rng = np.random.default_rng(0)
+    rows = [rng.integers(10, 300, n).tolist() for n in (3, 30, 1, 12, 7, 18)]
+    texts = packing.Texts.of(rows)
+    plan = packing.fill(texts.lengths + 2, np.arange(len(rows)), 32)
+    assert sorted(i for row in plan for i in row) == list(range(len(rows)))
+    (packed,) = packing.batches(texts, iter([plan]), rows=4, width=32, frame=(2, 3), pad=0)
+    assert packed.n_tokens == sum(len(row) + 2 for row in rows)
+    with torch.inference_mode():
+        together = packing.mean_pool(packing.read(model, packed), packed)
+        for vector, index in zip(together, packed.order, strict=True):
+            alone = model(torch.tensor([[2, *rows[index], 3]])).last_hidden_state.mean(1)[0]
+            torch.testing.assert_close(vector, alone, rtol=0, atol=1e-5)
+
+
+def test_the_reader_frames_what_it_reads(corpora: Path, tmp_path: Path) -> None:
+    from intimacy.training.corpora import Reader
+
+    folder = tmp_path / "corpora"
+    shutil.copytree(corpora, folder)
+    talk = [("a", "Ciao @mario, come va?"), ("b", "Bene, e tu?"), ("a", "Tutto bene, grazie")]
+    rows = [
+        {"turns": [{"role": role, "text": text} for role, text in talk]},
+        {"text": "Che bella questa puntata", "caption": "Puntata 3 https://example.org"},
+    ]
+    with lzma.open(folder / "social" / "xpersona_it.jsonl.xz", "wt", encoding="utf-8") as stream:
+        stream.writelines(json.dumps(row) + "\n" for row in rows)
+    found = [t for t in Reader(folder, ("open",)).texts() if t.source == "xpersona_it.open"]
+    assert [text.roles for text in found] == [("[FOL]", "[CRE]", "[FOL]"), ("[CAP]", "[FOL]")]
+    assert found[0].turns[0] == "Ciao @utente, come va?" and found[1].turns[0] == "Puntata 3 [link]"
+    threads = [t for t in Reader(folder, ("open",)).texts() if t.group == "threads"]
+    assert len(threads) == sum(item.split == "train" for item in corpus.load_corpus())
 
 
 def test_what_encoders_are_measured_on_is_not_read(corpora: Path, tmp_path: Path) -> None:
@@ -262,10 +306,12 @@ def test_what_encoders_are_measured_on_is_not_read(corpora: Path, tmp_path: Path
         f"{json.dumps(tested)}\n{json.dumps(short)}\n"
     )
     reader = Reader(folder, ("open", "nc"))
-    texts = [text for _, text in reader.texts()]
-    assert "La ricetta vuole due uova." not in texts and "Grazie mille!" in texts
-    assert reader.removed == {"probe texts": 75}
-    assert {group for group, _ in Reader(folder, ("open",)).texts()} == {"social", "spoken"}
+    turns = [turn for text in reader.texts() for turn in text.turns]
+    assert "La ricetta vuole due uova." not in turns and "Grazie mille!" in turns
+    assert reader.removed == {"probe texts": 50}
+    groups = {text.group for text in Reader(folder, ("open",)).texts()}
+    assert groups == {"spoken", "threads"}
+    assert "social" in {text.group for text in Reader(folder, ("unlicensed",)).texts()}
     with pytest.raises(ConfigError, match="unknown licence tier"):
         Reader(folder, ("free",))
 
@@ -375,6 +421,6 @@ def test_every_recipe_is_valid() -> None:
     from intimacy.training.config import DistillConfig, PretrainConfig, load
 
     assert load(DistillConfig, "distill-it").encoder.layers == (0, 1, 2, 3, 4, 5)
-    assert load(PretrainConfig, "pretrain-it").mix.social == 2
+    assert load(PretrainConfig, "pretrain-it").mix.social == 4
     with pytest.raises(ConfigError, match="no recipe 'nothing'"):
         load(DistillConfig, "nothing")

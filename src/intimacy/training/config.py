@@ -88,7 +88,7 @@ class DistillConfig:
     tiers: tuple[str, ...] = ("open", "nc", "unlicensed")
     """Licence tiers of the text that the tokenizer may learn from."""
     passes: float = 2.0
-    """Passes over the parallel sentences."""
+    """Passes over the parallel sentences; 0 leaves the student as the teacher's layers make it."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     seed: int = 20
 
@@ -105,15 +105,25 @@ class ShapeConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class MixConfig:
-    """How often a text of each group is read in one pass; 0.1 reads a tenth of them, drawn anew."""
+class ReadConfig:
+    """Share of the texts of each group of `intimacy.training.corpora` that is read at all."""
 
-    social: float = 2.0
-    """Comments, posts, forum messages: ``social/`` and ``text/social*``."""
+    social: float = 1.0
+    threads: float = 1.0
     spoken: float = 1.0
-    """Dialogue, transcripts, blogs, reviews and instructions in ``text/``."""
-    written: float = 0.1
-    """The rest: books, parliament, encyclopedia, news."""
+    written: float = 0.4
+    formal: float = 0.1
+
+
+@dataclass(frozen=True, kw_only=True)
+class MixConfig:
+    """How often a text of each group stands in one pass; half a time is a coin a pass."""
+
+    social: float = 4.0
+    threads: float = 4.0
+    spoken: float = 1.0
+    written: float = 1.0
+    formal: float = 1.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +139,7 @@ class PretrainConfig:
     """Used where the run does not start from an encoder, which brings its own."""
     shape: ShapeConfig = field(default_factory=ShapeConfig)
     """Used where the run does not start from an encoder."""
+    read: ReadConfig = field(default_factory=ReadConfig)
     mix: MixConfig = field(default_factory=MixConfig)
     pairs: PairsConfig = field(default_factory=PairsConfig)
     """Used where some batches are parallel sentences."""
@@ -139,7 +150,7 @@ class PretrainConfig:
     tokens: int = 10_000_000
     """Length of the run, in tokens of full batches."""
     tokens_per_batch: int = 4_096
-    max_tokens: int = 128
+    max_tokens: int = 256
     mask: float = 0.2
     """Share of the words to be predicted: 80 % of them hidden, 10 % replaced, 10 % left."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

@@ -16,11 +16,14 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from intimacy import corpus, store
+from intimacy import text as texts
 from intimacy.errors import ConfigError
+from intimacy.schema import Thread
 
 TIERS = ("open", "nc", "unlicensed")
 
@@ -45,12 +48,45 @@ def lines(path: Path) -> Iterator[dict[str, Any]]:
     return store.read_jsonl(path, lambda record, **_: record)
 
 
-GROUPS = ("social", "spoken", "written")
-_SPOKEN = ("dialogue", "asr", "blogs", "reviews", "instructions")
+GROUPS = ("social", "threads", "spoken", "written", "formal")
+"""Comments and posts; the training threads of the bundled corpus; dialogue, transcripts, blogs,
+reviews; books and encyclopedias; parliament and archaic books."""
+_GROUP_OF = {
+    "kiparla_spoken": "spoken",
+    "xed_subtitles": "spoken",
+    "social": "social",
+    "dialogue": "spoken",
+    "asr": "spoken",
+    "blogs": "spoken",
+    "reviews": "spoken",
+    "instructions": "spoken",
+    "parliament": "formal",
+    "books-archaic": "formal",
+}
+"""Group by how the name of a file begins; else social in ``social/``, written in ``text/``."""
+_STATED = {
+    **dict.fromkeys(("xed_subtitles", "xpersona_it", "tweets_public_bodies"), "open"),
+    **dict.fromkeys(("ironita18", "kiparla_spoken", "multiemotions_it", "multipride_tweets"), "nc"),
+    **dict.fromkeys(("sentipolc16_train", "sentipolc16_test"), "nc"),
+}
+"""Licence tier of files of ``social/``; no licence is stated for the others."""
+_TAGS = ("[FOL]", "[CRE]")
 _OWN = 16
 """Letters from which on a text is somebody's own, rather than "grazie mille"."""
 EVALUATED = ("ironita18", "multiemotions_it", "sentipolc16_test")
 """Social corpora that encoders are measured on, whole or by cross-validation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A text of the corpora, masked as the model will read it."""
+
+    group: str
+    source: str
+    """File that it comes from and its licence tier, ``blogs.nc``."""
+    turns: tuple[str, ...]
+    roles: tuple[str, ...]
+    """Role tag of every turn; none for a text that is nobody's turn."""
 
 
 class Reader:
@@ -58,7 +94,9 @@ class Reader:
 
     Left out are, wherever they stand: the test texts of the probes (very short ones, which
     everybody writes, excepted), and the real comments that the bundled corpus has labels for.
-    `removed` counts the texts met and left out, by reason.
+    `removed` counts the texts met and left out, by reason. Comments stand under their caption,
+    and of two who talk one has the creator's tag, so that the encoder knows the frame of a
+    thread.
     """
 
     def __init__(self, folder: Path, tiers: tuple[str, ...]) -> None:
@@ -75,26 +113,45 @@ class Reader:
         }
         self.removed: Counter[str] = Counter()
 
-    def texts(self) -> Iterator[tuple[str, str]]:
-        """(group, text) of everything that may be read, shard by shard."""
+    def texts(self) -> Iterator[Text]:
+        """Everything that may be read, file by file."""
         for path in sorted((self._folder / "social").glob("*.jsonl.xz")):
-            for record in lines(path):
-                texts = [turn["text"] for turn in record.get("turns", ())] or [record["text"]]
-                if corpus.text_hash(texts) in self._labelled:
-                    self.removed["labelled comments"] += len(texts)
-                else:
-                    yield from (("social", text) for text in texts if self._kept(text))
+            name = path.name.removesuffix(".jsonl.xz")
+            tier = _STATED.get(name, "unlicensed")
+            if tier in self._tiers:
+                yield from self._file(path, _group(name, "social"), f"{name}.{tier}")
         for path in sorted((self._folder / "text").glob("*.jsonl.xz")):
             name, _, tier = path.name.removesuffix(".jsonl.xz").rpartition(".")
             if tier in self._tiers:
-                group = (
-                    "social"
-                    if name.startswith("social")
-                    else ("spoken" if name.startswith(_SPOKEN) else "written")
-                )
-                for record in lines(path):
-                    if self._kept(record["text"]):
-                        yield group, record["text"]
+                yield from self._file(path, _group(name, "written"), f"{name}.{tier}")
+
+        for item in corpus.load_corpus():
+            if item.split == "train":
+                yield _thread(item.thread)
+
+    def _file(self, path: Path, group: str, source: str) -> Iterator[Text]:
+        for record in lines(path):
+            turns = record.get("turns")
+            bodies = [turn["text"] for turn in turns] if turns else [record["text"]]
+            if corpus.text_hash(bodies) in self._labelled:
+                self.removed["labelled comments"] += len(bodies)
+                continue
+            kept = [self._kept(body) for body in bodies]
+            roles: list[str] = []
+            if turns:
+                names = list(dict.fromkeys(turn["role"] for turn in turns))
+                roles = [_TAGS[min(1, names.index(turn["role"]))] for turn in turns]
+            elif record.get("caption"):
+                bodies, kept = [record["caption"], *bodies], [True, *kept]
+                roles = ["[CAP]", "[FOL]"]
+            if all(kept):
+                masked = (texts.mask_pii(texts.clean(body)) for body in bodies)
+                yield Text(group, source, tuple(masked), tuple(roles))
+            elif turns:
+                # The rest of a conversation, each turn on its own.
+                for body, whole in zip(bodies, kept, strict=True):
+                    if whole:
+                        yield Text(group, source, (texts.mask_pii(texts.clean(body)),), ())
 
     def _kept(self, text: str) -> bool:
         if corpus.text_hash([text]) in self._labelled:
@@ -104,6 +161,19 @@ class Reader:
         else:
             return True
         return False
+
+
+def _thread(thread: Thread) -> Text:
+    """A thread as `intimacy.render` frames it."""
+    caption = [thread.post.text] if thread.post.text else []
+    turns = [*caption, *(turn.text for turn in thread.turns)]
+    roles = ["CAP"] * len(caption) + [turn.role.value[:3].upper() for turn in thread.turns]
+    return Text("threads", "threads.open", tuple(turns), tuple(f"[{role}]" for role in roles))
+
+
+def _group(name: str, otherwise: str) -> str:
+    longest = sorted((k for k in _GROUP_OF if name.startswith(k)), key=len)
+    return _GROUP_OF[longest[-1]] if longest else otherwise
 
 
 def _probe_texts(folder: Path) -> set[str]:

@@ -23,8 +23,9 @@ from transformers import AutoModel, AutoTokenizer, BertConfig, BertModel, PreTra
 
 from intimacy import store
 from intimacy.errors import ConfigError
+from intimacy.render import CLS, PAD, SEP
 from intimacy.training import config as configs
-from intimacy.training import corpora, loop
+from intimacy.training import corpora, loop, packing
 from intimacy.training import tokenizer as tokenizers_it
 from intimacy.training.config import DistillConfig, EncoderConfig, PairsConfig, TokenizerConfig
 from intimacy.training.progress import Progress
@@ -92,7 +93,7 @@ def _embed_english(
     with Progress("teacher", total=len(sentences), unit="sentence") as bar:
         for batch in loop.cut(lengths, 4096, np.random.default_rng(0)):
             ids, mask = loop.padded([encoded[i] for i in batch], tokenizer.pad_token_id)
-            with torch.autocast(device.type, torch.bfloat16):
+            with loop.half_precision(device):
                 hidden = teacher(ids.to(device), mask.to(device)).last_hidden_state
             vectors = nn.functional.normalize(
                 loop.mean_pool(hidden.float(), mask.to(device)), dim=-1
@@ -139,8 +140,10 @@ def distill(
     else:
         model = open_encoder(start)
     model.to(where)
-    pairs = Pairs.open(folder, out, tokenizer, config.pairs, config.seed, where)
-    _run(model, pairs, config, out)
+    loop.speed_up(model, where)
+    if config.passes > 0:
+        pairs = Pairs.open(folder, out, tokenizer, config.pairs, config.seed, where)
+        _run(model, pairs, config, out)
     save_encoder(model, tokenizer, out)
     return out
 
@@ -171,17 +174,18 @@ def open_tokenizer(
 def _run(model: BertModel, pairs: Pairs, config: DistillConfig, out: Path) -> None:
     bridge = pairs.bridge(model)
     trained = nn.ModuleList([model] if bridge is None else [model, bridge])
-    total = max(1, math.ceil(config.passes * len(pairs.a_pass(0))))
+    shape = (config.pairs.tokens_per_batch, config.pairs.max_tokens)
+    total = math.ceil(config.passes * sum(1 for _ in pairs.a_pass(0, *shape)))
 
-    def loss(batch: Rows) -> tuple[Tensor, int]:
+    def loss(batch: packing.Packed) -> tuple[Tensor, int]:
         return pairs.loss(model, batch, bridge)
 
-    step = loop.Step(pairs.batches, loss)
+    step = loop.Step(lambda: pairs.batches(*shape), loss)
     loop.run("distill", trained, step, total=total, config=config.optimiser, out=out)
 
 
-Rows = tuple[list[list[int]], np.ndarray]
-"""Token ids of some sentences, and the teacher's vectors for them."""
+_TYPED = 8
+"""How often the sentences are typed anew before a typing comes again."""
 
 
 class Pairs:
@@ -198,7 +202,7 @@ class Pairs:
     ) -> None:
         self._tokenizer, self._italian, self._targets = tokenizer, italian, targets
         self._config, self._seed, self._device = config, seed, device
-        self._cls, self._sep, self._pad = tokenizers_it.ids(tokenizer, "[CLS]", "[SEP]", "[PAD]")
+        self._typings: dict[int, packing.Texts] = {}
 
     @classmethod
     def open(
@@ -229,47 +233,55 @@ class Pairs:
             return None
         return nn.Linear(width, self._targets.shape[1]).to(self._device)
 
-    def batches(self) -> Iterator[Rows]:
-        """Pass after pass, without end."""
-        for pass_index in itertools.count():
-            yield from self.a_pass(pass_index)
+    def __len__(self) -> int:
+        return len(self._italian)
 
-    def a_pass(self, pass_index: int) -> list[Rows]:
-        """A pass over all sentences, typed anew, in an order of its own."""
-        encoded = self._encode(pass_index)
-        lengths = np.array([len(ids) for ids in encoded])
-        rng = np.random.default_rng(self._seed + pass_index)
-        cut = loop.cut(lengths, self._config.tokens_per_batch, rng)
-        return [
-            ([[self._cls, *encoded[i], self._sep] for i in rows], self._targets[rows])
-            for rows in cut
-        ]
+    def batches(self, tokens: int, width: int) -> Iterator[packing.Packed]:
+        """Batches of about ``tokens`` tokens in rows of ``width``, without end.
 
-    def _encode(self, pass_index: int) -> list[list[int]]:
-        rng = random.Random(self._seed * 1_000 + pass_index)
-        typed = [
-            corpora.informal(t, rng) if rng.random() < self._config.informal else t
-            for t in self._italian
-        ]
-        limit = self._config.max_tokens - 2
-        rows = self._tokenizer.encode_batch_fast(typed, add_special_tokens=False)
-        return [row.ids[:limit] for row in rows]
+        A pass reads every sentence once, in an order of its own; a batch stays in its pass.
+        """
+        for number in itertools.count():
+            yield from self.a_pass(number, tokens, width)
+
+    def a_pass(self, number: int, tokens: int, width: int) -> Iterator[packing.Packed]:
+        """One pass; its last batch is filled with sentences of the pass that come again."""
+        texts = self._typed(number % _TYPED)
+        rng = np.random.default_rng(self._seed + number)
+        rows = packing.fill(texts.lengths + 2, rng.permutation(len(texts)), width)
+        size = max(1, tokens // width)
+        rows += rows[: -len(rows) % size]
+        return packing.batches(
+            texts, iter([rows]), rows=size, width=width, frame=(CLS, SEP), pad=PAD
+        )
+
+    def _typed(self, typing: int) -> packing.Texts:
+        if typing not in self._typings:
+            rng = random.Random(self._seed * 1_000 + typing)
+            typed = [
+                corpora.informal(t, rng) if rng.random() < self._config.informal else t
+                for t in self._italian
+            ]
+            limit = self._config.max_tokens - 2
+            rows = self._tokenizer.encode_batch_fast(typed, add_special_tokens=False)
+            self._typings[typing] = packing.Texts.of([row.ids[:limit] for row in rows])
+        return self._typings[typing]
 
     def loss(
-        self, model: BertModel, batch: Rows, bridge: nn.Module | None = None
+        self, model: BertModel, packed: packing.Packed, bridge: nn.Module | None = None
     ) -> tuple[Tensor, int]:
         """How far the student's vectors are from the teacher's, and the number of tokens.
 
         Args:
             model: The student.
-            batch: Sentences with their targets.
+            packed: Sentences.
             bridge: Carries vectors of the student's width to the teacher's, where they differ.
         """
-        ids, mask = (t.to(self._device) for t in loop.padded(batch[0], self._pad))
-        goal = torch.from_numpy(batch[1].astype(np.float32)).to(self._device)
-        with torch.autocast(self._device.type, torch.bfloat16):
-            hidden = model(ids, mask).last_hidden_state
-        pooled = loop.mean_pool(hidden.float(), mask)
+        goal = torch.from_numpy(self._targets[packed.order].astype(np.float32)).to(self._device)
+        n_tokens, packed = packed.n_tokens, packed.to(self._device)
+        with loop.half_precision(self._device):
+            hidden = packing.read(model, packed)
+        pooled = packing.mean_pool(hidden, packed)
         vectors = nn.functional.normalize(pooled if bridge is None else bridge(pooled), dim=-1)
         cosine = (1 - (vectors * goal).sum(-1)).mean()
         # Summed over the width: unit vectors make a mean over it vanish beside the cosine.
@@ -282,7 +294,7 @@ class Pairs:
             + config.weight_mse * mse
             + config.weight_contrast * contrast
         )
-        return loss, int(mask.sum())
+        return loss, n_tokens
 
 
 def save_encoder(model: BertModel, tokenizer: Tokenizer, out: Path) -> None:

@@ -7,9 +7,11 @@ on one CPU thread; with several they were seen to differ now and then.
 
 from __future__ import annotations
 
+import contextlib
 import itertools
+import queue
+import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -60,14 +62,18 @@ def run(
             {"params": body, "lr": config.lr_body, "peak": config.lr_body},
         ],
         weight_decay=config.weight_decay,
+        betas=(0.9, 0.98),
+        fused=next(model.parameters()).is_cuda,
     )
     done, tokens = _resume(out, model, optimizer)
     model.train()
     with Progress(name, total=total, log=out / "metrics.jsonl") as bar:
         bar.step(done)
-        losses: deque[float] = deque(maxlen=_LOG_EVERY)
+        losses: list[Tensor] = []
         before, started = tokens, time.monotonic()
-        for number, batch in enumerate(itertools.islice(step.batches(), done, total), done + 1):
+        for number, batch in enumerate(
+            prefetch(itertools.islice(step.batches(), done, total)), done + 1
+        ):
             if number == done + 1:  # skipping what was done is no training time
                 started = time.monotonic()
             set_rate(optimizer, number / total, config.warmup)
@@ -76,15 +82,62 @@ def run(
             loss.backward()
             nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
-            losses.append(loss.item())
+            losses.append(loss.detach())
             tokens += n_tokens
-            rate = int((tokens - before) / (time.monotonic() - started))
-            bar.step(loss=f"{losses[-1]:.4f}", tokens_s=rate)
+            bar.step()
             if number % _LOG_EVERY == 0 or number == total:
-                mean = sum(losses) / len(losses)
+                # Read off only now: an accelerator would wait for every single figure.
+                mean = float(torch.stack(losses).mean())
+                rate = int((tokens - before) / (time.monotonic() - started))
+                bar.step(0, loss=f"{mean:.4f}", tokens_s=rate)
                 bar.record(step=number, total=total, loss=mean, tokens=tokens, tokens_per_s=rate)
+                losses.clear()
             if number % config.checkpoint_every == 0:
                 _checkpoint(out, model, optimizer, number, tokens)
+
+
+def prefetch(items: Iterator[B], ahead: int = 8) -> Iterator[B]:
+    """The same items, made by a thread that runs ahead of who uses them."""
+    ready: queue.Queue[B | BaseException | None] = queue.Queue(ahead)
+    stop = threading.Event()
+
+    def put(item: B | BaseException | None) -> None:
+        while not stop.is_set():
+            with contextlib.suppress(queue.Full):
+                return ready.put(item, timeout=0.1)
+
+    def produce() -> None:
+        try:
+            for item in items:
+                put(item)
+                if stop.is_set():
+                    return
+            put(None)
+        except BaseException as exc:  # shown where the items are used
+            put(exc)
+
+    threading.Thread(target=produce, daemon=True).start()
+    try:
+        while (item := ready.get()) is not None:
+            if isinstance(item, BaseException):
+                raise item
+            yield item
+    finally:
+        stop.set()
+
+
+def half_precision(device: torch.device) -> torch.autocast:
+    """bfloat16 where the hardware has it; where it had to be emulated, single precision."""
+    able = device.type != "cpu" or torch.cpu._is_avx512_bf16_supported()
+    return torch.autocast(device.type, torch.bfloat16, enabled=able)
+
+
+def speed_up(encoder: nn.Module, device: torch.device) -> None:
+    """Compile the layers of a BERT where that pays: a long run on an accelerator."""
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        for layer in encoder.encoder.layer:
+            layer.compile(dynamic=False)
 
 
 def finish(out: Path) -> None:

@@ -6,6 +6,7 @@ import itertools
 import json
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,13 +17,14 @@ from transformers import BertConfig, BertModel
 
 from intimacy import store
 from intimacy.errors import ConfigError
+from intimacy.render import CLS, PAD, SEP, SPECIAL_TOKENS
 from intimacy.training import config as configs
-from intimacy.training import corpora, distill, loop
+from intimacy.training import corpora, distill, loop, packing
 from intimacy.training import tokenizer as tokenizers_it
 from intimacy.training.config import PretrainConfig, ShapeConfig
 from intimacy.training.progress import Progress
 
-_READ = ("ids.npy", "ends.npy", "groups.npy")
+_HELD_OUT = 1_000
 _CHUNK = 20_000
 
 
@@ -37,7 +39,8 @@ def pretrain(
     """Train an encoder on masked words and save it as a transformers folder.
 
     A run that was killed goes on from its last checkpoint when it is started again with the
-    same ``out``. ``out/corpora.json`` says what was read and what was left out.
+    same ``out``. ``out/corpora.json`` says what was read and what was left out, the last line of
+    ``out/metrics.jsonl`` how well words of comments that it never saw are told.
 
     Args:
         folder: Corpora, see `intimacy.training.corpora`.
@@ -56,36 +59,45 @@ def pretrain(
     where = torch.device(device)
     tokenizer = distill.open_tokenizer(start, folder, out, config.tokenizer, config.tiers)
     encoder = (
-        random_encoder(tokenizer, config.shape) if start is None else (distill.open_encoder(start))
+        random_encoder(tokenizer, config.shape) if start is None else distill.open_encoder(start)
     )
-    texts = _Texts.read(folder, out, tokenizer, config)
+    corpus = _Corpus.read(folder, out, tokenizer, config)
     words = _Words(tokenizer, config, where)
     model = MaskedModel(encoder).to(where)
+    loop.speed_up(packing.without_dropout(encoder), where)
     pairs = None
     if config.parallel_share > 0:
         pairs = distill.Pairs.open(folder, out, tokenizer, config.pairs, config.seed, where)
     bridge = None if pairs is None else pairs.bridge(encoder)
     trained = nn.ModuleList([model] if bridge is None else [model, bridge])
 
-    def batches() -> Iterator[list[np.ndarray] | distill.Rows]:
-        masked = texts.batches(config)
-        parallel = iter(()) if pairs is None else pairs.batches()
+    def batches() -> Iterator[tuple[bool, packing.Packed]]:
+        masked = corpus.batches(config)
+        parallel = (
+            None if pairs is None else pairs.batches(config.tokens_per_batch, config.max_tokens)
+        )
         rng = random.Random(config.seed)
         while True:
-            yield next(parallel) if rng.random() < config.parallel_share else next(masked)
+            if parallel is not None and rng.random() < config.parallel_share:
+                yield True, next(parallel)
+            else:
+                yield False, next(masked)
 
-    def loss(batch: list[np.ndarray] | distill.Rows) -> tuple[Tensor, int]:
-        if pairs is not None and isinstance(batch, tuple):
-            return pairs.loss(encoder, batch, bridge)
-        return words.loss(model, batch)
+    def loss(batch: tuple[bool, packing.Packed]) -> tuple[Tensor, int]:
+        is_pairs, packed = batch
+        if is_pairs:
+            assert pairs is not None, "parallel batches come from the pairs"
+            return pairs.loss(encoder, packed, bridge)
+        return words.loss(model, packed)
 
     # Counted in full batches, so that a run's length does not depend on how they are filled.
     total = max(1, config.tokens // config.tokens_per_batch)
     step = loop.Step(batches, loss)
     loop.run("pretrain", trained, step, total=total, config=config.optimiser, out=out)
+    with Progress("pretrain", log=out / "metrics.jsonl") as log:
+        log.record(held_out_loss=corpus.held_out_loss(model, words, config))
     distill.save_encoder(encoder, tokenizer, out)
-    for name in _READ:
-        (out / name).unlink(missing_ok=True)
+    corpus.forget(out)
     return out
 
 
@@ -116,15 +128,14 @@ class MaskedModel(nn.Module):
         self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
 
-    def forward(self, ids: Tensor, mask: Tensor, chosen: Tensor) -> Tensor:
+    def forward(self, packed: packing.Packed, chosen: Tensor) -> Tensor:
         """Logits at the chosen positions only, (chosen, pieces).
 
         Args:
-            ids: (batch, tokens).
-            mask: (batch, tokens), 1 for real tokens.
-            chosen: (batch, tokens), true where a token is to be predicted.
+            packed: Rows of texts.
+            chosen: (rows, width), true where a token is to be predicted.
         """
-        hidden = self.encoder(ids, mask).last_hidden_state[chosen]
+        hidden = packing.read(self.encoder, packed)[chosen]
         table = self.encoder.embeddings.word_embeddings.weight
         return nn.functional.linear(self.transform(hidden), table, self.bias)
 
@@ -133,100 +144,174 @@ class _Words:
     """Hides whole words and asks for them back."""
 
     def __init__(self, tokenizer: Tokenizer, config: PretrainConfig, device: torch.device) -> None:
-        self._cls, self._sep, self._pad, self._mask = tokenizers_it.ids(
-            tokenizer, "[CLS]", "[SEP]", "[PAD]", "[MASK]"
-        )
+        (self._mask,) = tokenizers_it.ids(tokenizer, "[MASK]")
         size = tokenizer.get_vocab_size()
         pieces = [tokenizer.id_to_token(i) for i in range(size)]
         # Byte-level pieces spell the space before a word as Ġ.
-        self._starts = torch.tensor([p.startswith(("Ġ", "[")) for p in pieces])
-        self._special = torch.tensor([p.startswith("[") and p.endswith("]") for p in pieces])
-        self._size, self._share, self._device = size, config.mask, device
+        self._starts = torch.tensor([p.startswith(("Ġ", "[")) for p in pieces]).to(device)
+        self._special = torch.tensor([p in SPECIAL_TOKENS for p in pieces]).to(device)
+        self._size, self._share, self.device = size, config.mask, device
 
-    def loss(self, model: nn.Module, rows: list[np.ndarray]) -> tuple[Tensor, int]:
-        ids, mask = loop.padded([[self._cls, *row.tolist(), self._sep] for row in rows], self._pad)
-        word = self._starts[ids].long().cumsum(1)
-        drawn = torch.rand(len(rows), int(word.max()) + 1) < self._share
-        chosen = drawn.gather(1, word) & ~self._special[ids] & mask.bool()
-        if not chosen.any():  # every text so short that nothing was drawn: ask for all
-            chosen = ~self._special[ids] & mask.bool()
-        fate = torch.rand(ids.shape)
+    def loss(
+        self, model: nn.Module, packed: packing.Packed, rng: torch.Generator | None = None
+    ) -> tuple[Tensor, int]:
+        """Mean surprise at hidden words, and the number of tokens.
+
+        Args:
+            model: A `MaskedModel`.
+            packed: Rows of texts.
+            rng: Source of what is hidden; None is the global one.
+        """
+        n_tokens, packed = packed.n_tokens, packed.to(self.device)
+        ids = packed.ids
+
+        def draw() -> Tensor:
+            return torch.rand(ids.shape, generator=rng, device=self.device)
+
+        word = self._starts[ids].long().cumsum(1)  # at most one a token, so a row of draws does
+        chosen = draw().gather(1, word - 1) < self._share
+        chosen &= ~self._special[ids]
+        fate = draw()
         seen = torch.where(chosen & (fate < 0.8), self._mask, ids)
-        other = torch.randint(0, self._size, ids.shape)
+        other = (draw() * self._size).long()
         seen = torch.where(chosen & (fate >= 0.8) & (fate < 0.9), other, seen)
-        seen, mask, chosen, ids = (t.to(self._device) for t in (seen, mask, chosen, ids))
-        with torch.autocast(self._device.type, torch.bfloat16):
-            logits = model(seen, mask, chosen)
-        return nn.functional.cross_entropy(logits.float(), ids[chosen]), int(mask.sum())
+        with loop.half_precision(self.device):
+            logits = model(replace(packed, ids=seen), chosen)
+        surprise = nn.functional.cross_entropy(logits.float(), ids[chosen], reduction="sum")
+        return surprise / max(1, len(logits)), n_tokens
 
 
-class _Texts:
-    """The corpora as token ids: one array, the ends of the texts in it, the group of each."""
+class _Corpus:
+    """The corpora as token ids, with the source of every text."""
 
-    def __init__(self, ids: np.ndarray, ends: np.ndarray, groups: np.ndarray) -> None:
-        self._ids, self._ends, self._groups = ids, ends, groups
+    _FILES = ("ids.npy", "ends.npy", "sources.npy", "sources.json")
+
+    def __init__(self, folder: Path) -> None:
+        ids, ends, sources = (np.load(folder / name) for name in self._FILES[:3])
+        self._texts, self._sources = packing.Texts(ids, ends), sources
+        self._names = json.loads((folder / "sources.json").read_text("utf-8"))["sources"]
 
     @classmethod
-    def read(cls, folder: Path, out: Path, tokenizer: Tokenizer, config: PretrainConfig) -> _Texts:
+    def read(cls, folder: Path, out: Path, tokenizer: Tokenizer, config: PretrainConfig) -> _Corpus:
         """Tokenize the corpora, or take what an interrupted run with the same ``out`` left."""
-        paths = [out / name for name in _READ]
-        if not all(path.exists() for path in paths):
-            reader = corpora.Reader(folder, config.tiers)
-            limit = config.max_tokens - 2
-            number = np.dtype("uint16" if tokenizer.get_vocab_size() <= 1 << 16 else "uint32")
-            parts: list[np.ndarray] = []
-            lengths: list[int] = []
-            groups: list[int] = []
-            with Progress("read", unit="text") as bar:
-                source = bar.over(reader.texts())
-                while chunk := list(itertools.islice(source, _CHUNK)):
-                    encoded = tokenizer.encode_batch_fast(
-                        [text for _, text in chunk], add_special_tokens=False
-                    )
-                    for (group, _), row in zip(chunk, encoded, strict=True):
-                        ids = np.array(row.ids, number)
-                        for begin in range(0, len(ids), limit):
-                            parts.append(ids[begin : begin + limit])
-                            lengths.append(len(parts[-1]))
-                            groups.append(corpora.GROUPS.index(group))
-            read = {group for i, group in enumerate(corpora.GROUPS) if i in groups}
-            if not any(getattr(config.mix, group) > 0 for group in read):
-                raise ConfigError(f"nothing to read in {folder} under tiers and mix; widen them")
-            arrays = (np.concatenate(parts), np.cumsum(lengths), np.array(groups, np.int8))
-            _report(out, config, reader, arrays)
-            for path, array in zip(paths, arrays, strict=True):
-                with store.atomic(path) as stream:
-                    np.save(stream, array)
-        return cls(*(np.load(path) for path in paths))
+        if not all((out / name).exists() for name in cls._FILES):
+            cls._tokenize(folder, out, tokenizer, config)
+        corpus = cls(out)
+        corpus._report(out, config)
+        return corpus
 
-    def batches(self, config: PretrainConfig) -> Iterator[list[np.ndarray]]:
+    @classmethod
+    def _tokenize(
+        cls, folder: Path, out: Path, tokenizer: Tokenizer, config: PretrainConfig
+    ) -> None:
+        reader = corpora.Reader(folder, config.tiers)
+        limit = config.max_tokens - 2
+        parts: list[list[int]] = []
+        of: list[int] = []
+        names: dict[tuple[str, str], int] = {}
+        with Progress("read", unit="text") as bar:
+            source = bar.over(_drawn(reader.texts(), config))
+            while chunk := list(itertools.islice(source, _CHUNK)):
+                flat = [turn for text in chunk for turn in text.turns]
+                rows = iter(tokenizer.encode_batch_fast(flat, add_special_tokens=False))
+                for text in chunk:
+                    ids: list[int] = []
+                    for role, row in itertools.zip_longest(
+                        text.roles, itertools.islice(rows, len(text.turns))
+                    ):
+                        ids += row.ids if role is None else [SPECIAL_TOKENS.index(role), *row.ids]
+                    index = names.setdefault((text.group, text.source), len(names))
+                    cut = [ids[begin : begin + limit] for begin in range(0, len(ids), limit)]
+                    parts += cut
+                    of += [index] * len(cut)
+        number = "uint16" if tokenizer.get_vocab_size() <= 1 << 16 else "uint32"
+        texts = packing.Texts.of(parts, number)
+        for name, array in zip(
+            cls._FILES, (texts.ids, texts.ends, np.array(of, np.int16)), strict=False
+        ):
+            with store.atomic(out / name) as stream:
+                np.save(stream, array)
+        facts = {"sources": list(names), "removed": dict(reader.removed)}
+        (out / "sources.json").write_text(json.dumps(facts), "utf-8")
+
+    def _times(self, config: PretrainConfig) -> np.ndarray:
+        """How often each text is read in one pass."""
+        weights = [getattr(config.mix, group) for group, _ in self._names]
+        allowed = [source.rpartition(".")[2] in config.tiers for _, source in self._names]
+        times = (np.array(weights, float) * allowed)[self._sources]
+        times[self._held_out()] = 0
+        return times
+
+    def _held_out(self) -> np.ndarray:
+        """Some comments that no run trains on."""
+        social = [group == "social" for group, _ in self._names]
+        rows = np.flatnonzero(np.array(social, bool)[self._sources])
+        n = min(_HELD_OUT, len(rows) // 20)
+        return np.random.default_rng(0).permutation(rows)[:n]
+
+    def batches(self, config: PretrainConfig) -> Iterator[packing.Packed]:
         """Pass after pass over the mix, without end."""
-        weights = np.array([getattr(config.mix, group) for group in corpora.GROUPS])
-        begins = np.concatenate([[0], self._ends[:-1]])
-        lengths = self._ends - begins
-        for pass_index in itertools.count():
-            rng = np.random.default_rng(config.seed + pass_index)
-            times = np.floor(weights[self._groups] + rng.random(len(self._ends))).astype(int)
-            rows = np.repeat(np.arange(len(times)), times)
-            for batch in loop.cut(lengths[rows] + 2, config.tokens_per_batch, rng):
-                yield [self._ids[begins[i] : self._ends[i]] for i in rows[batch]]
+        times = self._times(config)
+
+        def passes() -> Iterator[list[list[int]]]:
+            for number in itertools.count():
+                rng = np.random.default_rng(config.seed + number)
+                drawn = np.floor(times + rng.random(len(times))).astype(int)
+                chosen = rng.permutation(np.repeat(np.arange(len(times)), drawn))
+                yield packing.fill(self._texts.lengths + 2, chosen, config.max_tokens)
+
+        return self._pack(passes(), config)
+
+    def _pack(
+        self, passes: Iterator[list[list[int]]], config: PretrainConfig
+    ) -> Iterator[packing.Packed]:
+        return packing.batches(
+            self._texts,
+            passes,
+            rows=max(1, config.tokens_per_batch // config.max_tokens),
+            width=config.max_tokens,
+            frame=(CLS, SEP),
+            pad=PAD,
+        )
+
+    @torch.inference_mode()
+    def held_out_loss(
+        self, model: nn.Module, words: _Words, config: PretrainConfig
+    ) -> float | None:
+        """Mean surprise at hidden words of comments that no run trains on; None without any."""
+        rows = packing.fill(self._texts.lengths + 2, self._held_out(), config.max_tokens)
+        if not rows:
+            return None
+        model.eval()
+        rng = torch.Generator(words.device).manual_seed(0)
+        losses = [float(words.loss(model, b, rng)[0]) for b in self._pack(iter([rows]), config)]
+        return sum(losses) / len(losses)
+
+    def _report(self, out: Path, config: PretrainConfig) -> None:
+        times, lengths = self._times(config), self._texts.lengths
+        if not times.any():
+            raise ConfigError(f"nothing read in {out} under tiers, read and mix; widen them")
+        read = {}
+        for index, (group, source) in enumerate(self._names):
+            mine = self._sources == index
+            read[source] = {
+                "group": group,
+                "texts": int(mine.sum()),
+                "tokens": int(lengths[mine].sum()),
+                "times_a_pass": getattr(config.mix, group),
+            }
+        removed = json.loads((out / "sources.json").read_text("utf-8"))["removed"]
+        facts = {"tiers": config.tiers, "removed": removed, "read": read}
+        (out / "corpora.json").write_text(json.dumps(facts, indent=2), "utf-8")
+
+    @classmethod
+    def forget(cls, out: Path) -> None:
+        """Remove what only an unfinished run needs."""
+        for name in cls._FILES:
+            (out / name).unlink(missing_ok=True)
 
 
-def _report(
-    out: Path,
-    config: PretrainConfig,
-    reader: corpora.Reader,
-    arrays: tuple[np.ndarray, np.ndarray, np.ndarray],
-) -> None:
-    _, ends, groups = arrays
-    lengths = np.diff(ends, prepend=0)
-    read = {
-        name: {
-            "texts": int((groups == i).sum()),
-            "tokens": int(lengths[groups == i].sum()),
-            "times_a_pass": getattr(config.mix, name),
-        }
-        for i, name in enumerate(corpora.GROUPS)
-    }
-    facts = {"tiers": config.tiers, "read": read, "removed": dict(reader.removed)}
-    (out / "corpora.json").write_text(json.dumps(facts, indent=2), "utf-8")
+def _drawn(texts: Iterator[corpora.Text], config: PretrainConfig) -> Iterator[corpora.Text]:
+    """The share of every group that is read, always the same texts."""
+    rng = random.Random(0)
+    return (text for text in texts if rng.random() < getattr(config.read, text.group))
