@@ -23,7 +23,7 @@ LAYERS = [
     {"backends"},
     {"classifier"},
     {"profiling"},
-    {"report", "audit"},
+    {"report", "audit", "assessment"},
     {"training"},
     {"cli"},
     {"__init__", "__main__"},

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Hashable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
@@ -58,17 +59,67 @@ def macro_f1(
     return sum(f1_by_label(truth, predicted, labels).values()) / len(labels)
 
 
+@dataclass(frozen=True, slots=True)
+class Bin:
+    """Threads of about equal confidence: what was promised and what was kept."""
+
+    n: int
+    confidence: float
+    accuracy: float
+
+
+def reliability(
+    confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 15
+) -> list[Bin]:
+    """Bins of equal mass, from the least confident to the most; the reliability diagram."""
+    order = np.argsort(confidences, kind="stable")
+    parts = np.array_split(order, min(bins, len(order))) if len(order) else []
+    return [
+        Bin(len(part), float(confidences[part].mean()), float(correct[part].mean()))
+        for part in parts
+    ]
+
+
 def calibration_error(
     confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 15
 ) -> float:
     """Expected calibration error over bins of equal mass (Nixon et al. 2019), in [0, 1]."""
-    order = np.argsort(confidences, kind="stable")
-    gaps = [
-        abs(confidences[part].mean() - correct[part].mean()) * len(part)
-        for part in np.array_split(order, min(bins, len(order)))
-        if len(part)
-    ]
-    return float(sum(gaps) / max(1, len(order)))
+    found = reliability(confidences, correct, bins=bins)
+    n = sum(part.n for part in found)
+    return sum(abs(part.confidence - part.accuracy) * part.n for part in found) / max(1, n)
+
+
+def calibration_error_by_chance(
+    confidences: npt.NDArray[np.float64], *, bins: int = 15, draws: int = 1_000, seed: int = 0
+) -> float:
+    """What `calibration_error` is on average for a perfectly calibrated model of as many threads.
+
+    Bins of few threads differ from what they promise by chance alone, so the error of a perfect
+    model is not zero. Answers are drawn right with the probability that was promised.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = rng.random((draws, len(confidences))) < confidences
+    return float(np.mean([calibration_error(confidences, row, bins=bins) for row in drawn]))
+
+
+def risk_coverage_area(
+    confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_]
+) -> float:
+    """Area under the risk–coverage curve (Geifman et al. 2019), in [0, 1]; lower is better.
+
+    The mean error rate among the k most confident answers, over all k.
+    """
+    if not len(confidences):
+        return 0.0
+    wrong = ~correct[np.argsort(-confidences, kind="stable")]
+    return float((wrong.cumsum() / np.arange(1, len(wrong) + 1)).mean())
+
+
+def most_confident(confidences: npt.NDArray[np.float64], coverage: float) -> npt.NDArray[np.int64]:
+    """Rows of the ``coverage`` most confident answers, e.g. 0.9 of all."""
+    n = round(coverage * len(confidences))
+    rows: npt.NDArray[np.int64] = np.argsort(-confidences, kind="stable")[:n]
+    return rows
 
 
 def brier(scores: npt.NDArray[np.float64], truth: npt.NDArray[np.int64]) -> float:

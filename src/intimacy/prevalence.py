@@ -28,8 +28,7 @@ from intimacy.schema import Share
 
 GRID = 50
 """Scores are rounded to multiples of 1/50; the error of a share is far below its interval."""
-_DRAWS = 2_000
-_BURN_IN = 500
+DRAWS = 2_000
 _SEED = 20_080_501
 _ERROR_PRIOR = 0.5
 """Jeffreys: added to every cell of the confusion matrix."""
@@ -57,6 +56,7 @@ def shares(
     confusion: Sequence[Sequence[float]] = (),
     interval: float = 0.90,
     concentration: float = 1.0,
+    draws: int = DRAWS,
 ) -> dict[str, Share]:
     """Posterior mean and equal-tailed interval of each label's share.
 
@@ -68,6 +68,7 @@ def shares(
             same order; empty where none are known, and the scores alone are believed.
         interval: Probability inside the intervals.
         concentration: Of the symmetric Dirichlet prior on the shares.
+        draws: Kept from each sampler, after a quarter as many that are not.
 
     Returns: One `Share` per label; a label that no thread can have has share 0. Deterministic:
         the samplers are seeded.
@@ -81,23 +82,24 @@ def shares(
     open_ = posteriors.sum(0) > 0
     dirichlet = np.where(open_, concentration, 0.0)
     assumed = np.array([max(prior.get(name, 0.0), 1e-6) for name in order])
-    draws = _by_scores(posteriors / assumed, counts, dirichlet)
+    drawn = _by_scores(posteriors / assumed, counts, dirichlet, draws)
     if len(confusion):
         best = np.bincount(posteriors.argmax(1), weights=counts, minlength=len(order))
         seen = np.asarray(confusion, dtype=np.float64)
-        draws = np.concatenate([draws, _by_confusion(best.astype(int), seen, dirichlet)])
+        by_confusion = _by_confusion(best.astype(int), seen, dirichlet, draws)
+        drawn = np.concatenate([drawn, by_confusion])
     low, high = (1 - interval) / 2, (1 + interval) / 2
     return {
         name: Share(
-            estimate=float(draws[:, i].mean()),
-            low=float(np.quantile(draws[:, i], low)),
-            high=float(np.quantile(draws[:, i], high)),
+            estimate=float(drawn[:, i].mean()),
+            low=float(np.quantile(drawn[:, i], low)),
+            high=float(np.quantile(drawn[:, i], high)),
         )
         for i, name in enumerate(order)
     }
 
 
-def _by_scores(likelihood: _Floats, counts: _Ints, dirichlet: _Floats) -> _Floats:
+def _by_scores(likelihood: _Floats, counts: _Ints, dirichlet: _Floats, draws: int) -> _Floats:
     """Draws of the shares that believe every score; shape ``(draws, labels)``."""
 
     def totals(rng: np.random.Generator, shares: _Floats) -> _Ints:
@@ -106,10 +108,10 @@ def _by_scores(likelihood: _Floats, counts: _Ints, dirichlet: _Floats) -> _Float
         drawn: _Ints = rng.multinomial(counts, weights).sum(axis=0)
         return drawn
 
-    return _gibbs(totals, dirichlet)
+    return _gibbs(totals, dirichlet, draws)
 
 
-def _by_confusion(best: _Ints, seen: _Floats, dirichlet: _Floats) -> _Floats:
+def _by_confusion(best: _Ints, seen: _Floats, dirichlet: _Floats, draws: int) -> _Floats:
     """Draws of the shares that believe the most likely labels as far as ``seen`` allows."""
 
     def totals(rng: np.random.Generator, shares: _Floats) -> _Ints:
@@ -121,16 +123,18 @@ def _by_confusion(best: _Ints, seen: _Floats, dirichlet: _Floats) -> _Floats:
         drawn: _Ints = rng.multinomial(best, weights).sum(axis=0)
         return drawn
 
-    return _gibbs(totals, dirichlet)
+    return _gibbs(totals, dirichlet, draws)
 
 
-def _gibbs(totals: Callable[[np.random.Generator, _Floats], _Ints], dirichlet: _Floats) -> _Floats:
+def _gibbs(
+    totals: Callable[[np.random.Generator, _Floats], _Ints], dirichlet: _Floats, draws: int
+) -> _Floats:
     """Alternate the threads' labels (``totals`` counts them) and the shares."""
     rng = np.random.default_rng(_SEED)
     open_ = dirichlet > 0
     shares = open_ / open_.sum()
-    kept = np.zeros((_DRAWS, len(dirichlet)))
-    for step in range(-_BURN_IN, _DRAWS):
+    kept = np.zeros((draws, len(dirichlet)))
+    for step in range(-(draws // 4), draws):
         drawn = rng.dirichlet((dirichlet + totals(rng, shares))[open_])
         shares[open_] = np.maximum(drawn, 1e-12)
         if step >= 0:

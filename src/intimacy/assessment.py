@@ -1,0 +1,321 @@
+"""A classifier measured on labelled threads: one table for the model card and for anybody's corpus.
+
+Intervals are bootstraps over creators (posts, where no creator is known), so they hold for
+creators that were not seen, not for more threads of the same.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from intimacy import evaluation, prevalence
+from intimacy.annotation import AnnotatedThread
+from intimacy.bundle import Manifest
+from intimacy.classifier import Classifier
+from intimacy.errors import CorpusError
+from intimacy.schema import Label, Prediction, Reason
+
+LABELS = tuple(str(label) for label in Label)
+ENOUGH = 30
+"""Threads of a label below which its F1 says too little to go into a mean."""
+SIZES = (20, 50, 100, 200)
+"""Threads of a creator for which the error of shares is measured."""
+COVERAGES = (0.9, 0.8)
+_MIXES = 50
+_FITTED = ("train", "dev")
+TITLES = {
+    "test": "held-out creators (authored)",
+    "challenge": "the boundary cases of the codebook (authored)",
+    "real": "real comments",
+}
+"""What the sets of the bundled corpus are."""
+_OUT = {Reason.OUT_OF_SCOPE, Reason.NOT_ITALIAN, Reason.TOO_SHORT, Reason.EMPTY}
+
+
+def assess(
+    classifier: Classifier,
+    items: Sequence[AnnotatedThread],
+    *,
+    rivals: Mapping[str, Sequence[Hashable]] | None = None,
+    progress: bool | None = False,
+) -> dict[str, Any]:
+    """Figures of the model and of its rivals on the same threads, ready for JSON.
+
+    Threads that annotators left out of scope count for the scope figures only. Macro-F1 is over
+    the labels that at least `ENOUGH` threads have. The model's label is its best score, so that
+    abstaining cannot improve the F1; the selective figures stand beside it.
+
+    Args:
+        classifier: The model.
+        items: Threads to measure on.
+        rivals: Name → labels given to the items that have a label, in their order.
+        progress: Bar on stderr; None shows one on a terminal for more than 200 threads.
+
+    Returns: ``n``, ``n_by_label``, ``labels`` (those in the mean), ``clusters``, ``macro_f1``
+        (name → figure, 95 % interval, F1 of each label), ``ece`` beside ``ece_by_chance``,
+        ``brier``, ``aurc``, ``macro_f1_at`` (coverage → figure), ``coverage``,
+        ``accuracy_where_labelled``, ``share_error`` (threads → mean total variation distance of
+        corrected and of counted shares), ``reliability``, ``confusion`` (truth in rows),
+        ``scope``.
+
+    Raises:
+        CorpusError: When no item has a label.
+    """
+    inside = [item for item in items if item.label is not None]
+    if not inside:
+        raise CorpusError(f"none of {len(items)} threads has a label; expected labelled threads")
+    truth = [str(item.label) for item in inside]
+    labels = [name for name in LABELS if truth.count(name) >= ENOUGH] or list(LABELS)
+    predictions = classifier.classify_threads([item.thread for item in items], progress=progress)
+    found = [p for p, item in zip(predictions, items, strict=True) if item.label is not None]
+    # Where no model was run (no text at all) there are no scores; that counts as a miss.
+    best = [max(p.scores, key=p.scores.__getitem__) if p.scores else "" for p in found]
+    candidates: dict[str, Sequence[Hashable]] = {"model": best, **(rivals or {})}
+    clusters = [item.cluster for item in inside]
+    table = {name: _row(truth, said, labels, clusters) for name, said in candidates.items()}
+    scored = [i for i, p in enumerate(found) if p.scores]
+    scores = np.array([[found[i].scores[n] for n in LABELS] for i in scored]).reshape(-1, 4)
+    index = np.array([LABELS.index(truth[i]) for i in scored], dtype=np.int64)
+    confidence, right = scores.max(1, initial=0.0), scores.argmax(1) == index
+    labelled = [i for i, p in enumerate(found) if p.label is not None]
+    kept = {
+        share: [scored[row] for row in evaluation.most_confident(confidence, share)]
+        for share in COVERAGES
+    }
+    return {
+        "n": len(inside),
+        "n_by_label": {name: truth.count(name) for name in LABELS},
+        "labels": labels,
+        "clusters": len(set(clusters)),
+        "macro_f1": table,
+        "ece": _r(evaluation.calibration_error(confidence, right)),
+        "ece_by_chance": _r(evaluation.calibration_error_by_chance(confidence)),
+        "brier": _r(evaluation.brier(scores, index)) if scored else None,
+        "aurc": _r(evaluation.risk_coverage_area(confidence, right)),
+        "macro_f1_at": {
+            f"{share:.0%}": _r(
+                evaluation.macro_f1([truth[i] for i in rows], [best[i] for i in rows], labels)
+            )
+            for share, rows in kept.items()
+        },
+        "coverage": _r(len(labelled) / len(inside)),
+        "accuracy_where_labelled": _r(
+            sum(str(found[i].label) == truth[i] for i in labelled) / max(1, len(labelled))
+        ),
+        "share_error": share_error(classifier.manifest, found, truth),
+        "reliability": [
+            {"n": b.n, "confidence": _r(b.confidence), "accuracy": _r(b.accuracy)}
+            for b in evaluation.reliability(confidence, right)
+        ],
+        "confusion": evaluation.confusion(
+            [truth[i] for i in scored], [best[i] for i in scored], LABELS
+        ),
+        "scope": _scope(items, predictions),
+    }
+
+
+def sets(items: Iterable[AnnotatedThread]) -> dict[str, list[AnnotatedThread]]:
+    """What to measure on: each split that nothing was fitted to, texts joined from elsewhere apart.
+
+    A corpus that states no splits is one set. Sets without a labelled thread are left out.
+    """
+    out: dict[str, list[AnnotatedThread]] = {}
+    for item in items:
+        if item.split not in _FITTED:
+            name = "real" if item.source is not None else item.split or "corpus"
+            out.setdefault(name, []).append(item)
+    return {name: part for name, part in out.items() if any(i.label is not None for i in part)}
+
+
+def simple_rivals(
+    items: Sequence[AnnotatedThread], train: Sequence[AnnotatedThread]
+) -> dict[str, list[str]]:
+    """What needs no learning: the commonest label of ``train``, and the structure rules."""
+    inside = [item for item in items if item.label is not None]
+    common = evaluation.majority([str(i.label) for i in (train or items) if i.label is not None])
+    return {
+        "majority": [str(common)] * len(inside),
+        "structure_rules": [str(evaluation.structure_rules(i.thread)) for i in inside],
+    }
+
+
+def share_error(
+    manifest: Manifest, predictions: Sequence[Prediction], truth: Sequence[str]
+) -> dict[str, dict[str, float | None]]:
+    """How far shares are from the truth on creators of any mix, by the number of their threads.
+
+    Mixes are drawn uniformly (Dirichlet of ones over the labels that occur) and threads to match
+    them, with replacement. The error is the total variation distance, in [0, 1]: of the shares
+    as profiles correct them, and as counted.
+    """
+    rng = np.random.default_rng(0)
+    by_label = {
+        name: [i for i, t in enumerate(truth) if t == name and predictions[i].scores]
+        for name in LABELS
+    }
+    present = [name for name in LABELS if by_label[name]]
+    out: dict[str, dict[str, float | None]] = {}
+    for size in SIZES:
+        errors: dict[str, list[float]] = {"corrected": [], "counted": []}
+        for _ in range(_MIXES):
+            numbers = rng.multinomial(size, rng.dirichlet(np.ones(len(present))))
+            rows = [
+                int(row)
+                for name, n in zip(present, numbers, strict=True)
+                for row in rng.choice(by_label[name], n)
+            ]
+            drawn = [predictions[i] for i in rows]
+            real = _shares(Counter(truth[i] for i in rows))
+            said = _shares(Counter(max(p.scores, key=p.scores.__getitem__) for p in drawn))
+            fitted = prevalence.shares(
+                Counter(prevalence.cell(p.scores, LABELS) for p in drawn),
+                LABELS,
+                prior=manifest.prior,
+                confusion=manifest.dev_confusion,
+                draws=100,
+            )
+            corrected = np.array([fitted[name].estimate or 0.0 for name in LABELS])
+            errors["corrected"].append(float(np.abs(corrected - real).sum() / 2))
+            errors["counted"].append(float(np.abs(said - real).sum() / 2))
+        out[str(size)] = {name: _r(float(np.mean(values))) for name, values in errors.items()}
+    return out
+
+
+def _shares(counts: Mapping[str, int]) -> npt.NDArray[np.float64]:
+    values = np.array([counts.get(name, 0) for name in LABELS], dtype=np.float64)
+    shares: npt.NDArray[np.float64] = values / values.sum()
+    return shares
+
+
+def _row(
+    truth: Sequence[str],
+    said: Sequence[Hashable],
+    labels: Sequence[str],
+    clusters: Sequence[str],
+) -> dict[str, Any]:
+    def score(rows: Sequence[int]) -> float:
+        return evaluation.macro_f1([truth[i] for i in rows], [said[i] for i in rows], labels)
+
+    figure = evaluation.cluster_interval(score, clusters)
+    by_label = evaluation.f1_by_label(truth, said, LABELS)
+    return {
+        "macro_f1": _r(figure.estimate),
+        "interval": [_r(figure.low), _r(figure.high)],
+        "f1": {str(label): _r(value) for label, value in by_label.items()},
+    }
+
+
+def _scope(items: Sequence[AnnotatedThread], predictions: Sequence[Prediction]) -> dict[str, Any]:
+    truth = [bool(item.flags) for item in items]
+    said = [p.reason in _OUT for p in predictions]
+    f1 = evaluation.f1_by_label(truth, said, [True])[True]
+    return {"n_out": sum(truth), "f1_out": _r(f1)}
+
+
+def _r(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)
+
+
+# -- the same for people
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """A few lines for a terminal."""
+    wide = max(len(name) for name in found["macro_f1"]) + 2
+    lines = [
+        f"{found['n']} threads in scope of {found['clusters']} creators; macro-F1 over "
+        + ", ".join(found["labels"]),
+        f"{'':{wide}}{'macro-F1':<24}" + "".join(f"{name:>13}" for name in LABELS),
+    ]
+    for name, row in found["macro_f1"].items():
+        low, high = row["interval"]
+        figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
+        cells = "".join(f"{row['f1'][label]:>13.3f}" for label in LABELS)
+        lines.append(f"{name.replace('_', ' '):{wide}}{figure:<24}{cells}")
+    return "\n".join([*lines, *_prose(found)])
+
+
+def markdown(found: Mapping[str, Any], *, title: str) -> str:
+    """A section of a report: the table, the reliability diagram, the confusion matrix."""
+    head = " | ".join(LABELS)
+    rows = [
+        f"| {name.replace('_', ' ')} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
+        f"{row['interval'][1]:.3f}] | "
+        + " | ".join(f"{row['f1'][label]:.3f}" for label in LABELS)
+        + " |"
+        for name, row in found["macro_f1"].items()
+    ]
+    counts = " | ".join(str(found["n_by_label"][label]) for label in LABELS)
+    diagram = [
+        f"| {b['confidence']:.2f} | {b['accuracy']:.2f} | {b['n']} | `{_bar(b)}` |"
+        for b in found["reliability"]
+    ]
+    matrix = [
+        f"| **{name}** | " + " | ".join(map(str, row)) + " |"
+        for name, row in zip(LABELS, found["confusion"], strict=True)
+    ]
+    return "\n".join(
+        [
+            f"### {found['n']} threads in scope: {title}",
+            "",
+            f"| | macro-F1 over {', '.join(found['labels'])} | {head} |",
+            "|---" * (len(LABELS) + 2) + "|",
+            f"| threads | {found['n']} | {counts} |",
+            *rows,
+            "",
+            *_prose(found),
+            "",
+            "Reliability: in each bin the bar is the accuracy, the mark what was promised.",
+            "",
+            "| confidence | accuracy | threads | |",
+            "|---|---|---|---|",
+            *diagram,
+            "",
+            "Truth in rows, best score in columns:",
+            "",
+            f"| | {head} |",
+            "|---" * (len(LABELS) + 1) + "|",
+            *matrix,
+        ]
+    )
+
+
+_WIDTH = 40
+
+
+def _bar(found: Mapping[str, Any]) -> str:
+    cells = ["█" if i < found["accuracy"] * _WIDTH else "·" for i in range(_WIDTH)]
+    cells[min(_WIDTH - 1, int(found["confidence"] * _WIDTH))] = "|"
+    return "".join(cells)
+
+
+def _prose(found: Mapping[str, Any]) -> list[str]:
+    brier = "" if found["brier"] is None else f"; Brier {found['brier']:.3f}"
+    at = ", ".join(f"{value:.3f} at {share}" for share, value in found["macro_f1_at"].items())
+    errors = ", ".join(
+        f"{row['corrected']:.3f} ({row['counted']:.3f}) at {size}"
+        for size, row in found["share_error"].items()
+    )
+    return [
+        f"Expected calibration error (15 bins of equal mass) {found['ece']:.3f}, of which a "
+        f"perfect model of this size has {found['ece_by_chance']:.3f}{brier}; area under the "
+        f"risk–coverage curve {found['aurc']:.3f}.",
+        f"Answers {found['coverage']:.0%} of the threads in scope, and is right on "
+        f"{found['accuracy_where_labelled']:.0%} of those. Macro-F1 of the most confident: {at}.",
+        f"Distance of a creator's shares from the truth, corrected (and counted), by threads: "
+        f"{errors}.",
+        f"Out of scope or not Italian: F1 {found['scope']['f1_out']:.2f} over "
+        f"{found['scope']['n_out']} such threads.",
+    ]
+
+
+def report(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Sections of several sets, in Markdown."""
+    return "\n\n".join(
+        markdown(found, title=TITLES.get(name, name)) for name, found in figures.items()
+    )

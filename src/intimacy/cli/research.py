@@ -1,0 +1,206 @@
+"""Commands for who labels and trains: corpus, evaluate, train, distill, pretrain."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from intimacy.cli.sources import writing
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+@click.group()
+def corpus() -> None:
+    """A labelled corpus of your own, or the authored one."""
+
+
+_TEXT_ROOT = click.option(
+    "--text-root",
+    type=click.Path(path_type=Path, readable=False),
+    help="Folder with the texts of labels that come without theirs.",
+)
+
+
+@corpus.command()
+@click.argument("path", required=False, type=click.Path(path_type=Path, readable=False))
+@_TEXT_ROOT
+@click.option(
+    "--format", "kind", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+def check(path: Path | None, text_root: Path | None, kind: str) -> None:
+    """Validate a corpus: counts, balance, agreement, near-duplicates, leaks between splits.
+
+    Exit code 1 when a record is malformed or a split leaks. Needs intimacy[train].
+    """
+    from intimacy import audit, store
+
+    report = audit.check_corpus(path, text_root=text_root)
+    if kind == "json":
+        sys.stdout.buffer.write(store.encode_line(report.to_dict()))
+    else:
+        click.echo(report)
+    if not report.sound:
+        raise click.exceptions.Exit(1)
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "--model", "folder", type=click.Path(path_type=Path), help="Model folder; else the bundled one."
+)
+@_TEXT_ROOT
+@click.option(
+    "--format", "kind", type=click.Choice(["text", "json"]), default="text", show_default=True
+)
+@click.option(
+    "--report",
+    "page",
+    type=click.Path(path_type=Path, readable=False),
+    help="Markdown file with a reliability diagram and a confusion matrix.",
+)
+def evaluate(
+    corpus: Path, folder: Path | None, text_root: Path | None, kind: str, page: Path | None
+) -> None:
+    """Measure a model on a labelled corpus, beside the baselines that its train split teaches.
+
+    Every split but train and dev is measured; a corpus without splits is measured whole. The
+    TF-IDF baseline needs a train split and intimacy[train].
+    """
+    from importlib import util
+
+    from intimacy import assessment, store
+    from intimacy.classifier import load_model
+    from intimacy.corpus import load_corpus
+    from intimacy.errors import CorpusError
+
+    items = load_corpus(corpus, text_root=text_root)
+    parts = assessment.sets(items)
+    if not parts:
+        raise CorpusError(
+            f"{corpus}: no labelled thread outside the train and dev splits; expected some to "
+            "measure on"
+        )
+    train = [item for item in items if item.split == "train" and item.label is not None]
+    classifier, figures = load_model(folder), {}
+    for name, part in parts.items():
+        rivals = assessment.simple_rivals(part, train)
+        if train and util.find_spec("sklearn"):
+            from intimacy.training.baselines import tfidf_logistic_regression
+
+            labelled = [item for item in part if item.label is not None]
+            rivals["tfidf_logistic_regression"] = tfidf_logistic_regression(train, labelled)
+        figures[name] = assessment.assess(classifier, part, rivals=rivals, progress=None)
+    if page is not None:
+        head = f"# {classifier.bundle.model_id} on {corpus.name}\n\n"
+        with writing(page) as stream:
+            stream.write((head + assessment.report(figures) + "\n").encode())
+    if kind == "json":
+        found = {"model_id": classifier.bundle.model_id, "sets": figures}
+        sys.stdout.buffer.write(store.encode_line(found))
+    else:
+        for name, found in figures.items():
+            click.echo(f"== {name}\n{assessment.text(found)}\n")
+
+
+@click.command()
+@click.argument("corpus", type=click.Path(path_type=Path, readable=False))
+@click.option(
+    "-o",
+    "--out",
+    type=click.Path(path_type=Path, readable=False),
+    required=True,
+    help="Model folder.",
+)
+@click.option("--encoder", type=str, required=True, help="transformers folder or hub name.")
+@click.option("--config", help="TOML file or name of a shipped recipe; else defaults.")
+@click.option("--name", default="intimacy-it", show_default=True)
+@click.option("--version", default="0.1.0", show_default=True)
+@_TEXT_ROOT
+def train(
+    corpus: Path,
+    out: Path,
+    encoder: str,
+    config: str | None,
+    name: str,
+    version: str,
+    text_root: Path | None,
+) -> None:
+    """Fine-tune an encoder on a labelled corpus into a model folder. Needs intimacy[train]."""
+    from intimacy.errors import require
+
+    require("torch", extra="train")
+    from intimacy.training import finetune
+    from intimacy.training.config import TrainConfig, load
+
+    metrics = finetune.train(
+        corpus,
+        out,
+        encoder=encoder,
+        config=load(TrainConfig, config),
+        name=name,
+        version=version,
+        text_root=text_root,
+    )
+    click.echo(metrics)
+
+
+def _encoder_options(recipe: str) -> Callable[[F], F]:
+    """Options that the commands which make an encoder share."""
+    options = (
+        click.option(
+            "-o",
+            "--out",
+            type=click.Path(path_type=Path, readable=False),
+            required=True,
+            help="Encoder folder.",
+        ),
+        click.option("--corpora", help="Folder of raw corpora; else INTIMACY_CORPORA."),
+        click.option("--start", help="Encoder folder to go on from."),
+        click.option("--config", default=recipe, show_default=True, help="TOML file or recipe."),
+        click.option("--device", default="cpu", show_default=True),
+    )
+
+    def add(command: F) -> F:
+        for option in reversed(options):
+            command = option(command)
+        return command
+
+    return add
+
+
+@click.command()
+@_encoder_options("distill-it")
+def distill(out: Path, corpora: str | None, start: str | None, config: str, device: str) -> None:
+    """Carry an English sentence encoder over into Italian. Needs intimacy[train]."""
+    from intimacy.errors import require
+
+    require("torch", extra="train")
+    from intimacy.training import corpora as sources
+    from intimacy.training import distill as distilling
+    from intimacy.training.config import DistillConfig, load
+
+    folder, settings = sources.locate(corpora), load(DistillConfig, config)
+    click.echo(distilling.distill(folder, out, settings, start=start, device=device))
+
+
+@click.command()
+@_encoder_options("pretrain-it")
+def pretrain(out: Path, corpora: str | None, start: str | None, config: str, device: str) -> None:
+    """Train an encoder on masked words of Italian comments. Needs intimacy[train]."""
+    from intimacy.errors import require
+
+    require("torch", extra="train")
+    from intimacy.training import corpora as sources
+    from intimacy.training import pretrain as pretraining
+    from intimacy.training.config import PretrainConfig, load
+
+    folder, settings = sources.locate(corpora), load(PretrainConfig, config)
+    click.echo(pretraining.pretrain(folder, out, settings, start=start, device=device))
+
+
+COMMANDS: tuple[click.Command, ...] = (corpus, evaluate, train, distill, pretrain)
