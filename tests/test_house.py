@@ -23,7 +23,7 @@ LAYERS = [
     {"backends"},
     {"classifier"},
     {"profiling"},
-    {"report", "audit", "assessment"},
+    {"report", "audit", "assessment", "behaviour"},
     {"training"},
     {"cli"},
     {"__init__", "__main__"},
