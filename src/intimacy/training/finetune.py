@@ -107,7 +107,8 @@ def train(
     exported = Classifier(bundles.open_bundle(work))
     manifest = calibration.calibrate(exported, manifest, parts["dev"], config)
     bundles.write_manifest(work, manifest)
-    figures = results.evaluate(Classifier(bundles.open_bundle(work)), parts)
+    finished = Classifier(bundles.open_bundle(work))
+    figures = results.evaluate(finished, parts)
     files = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
     manifest = replace(
         manifest,
@@ -127,6 +128,7 @@ def train(
             + (" --text-root PATH" if text_root else ""),
             "real_comments": sum(item.source is not None for item in parts["train"]),
             "figures": figures,
+            "behaviour": results.behave(finished, parts),
         },
     )
     bundles.write_manifest(work, manifest)

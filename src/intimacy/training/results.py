@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from intimacy import assessment
+from intimacy import assessment, behaviour
 from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import Manifest
 from intimacy.classifier import Classifier
@@ -36,6 +36,19 @@ def rivals(
     }
 
 
+def behave(
+    classifier: Classifier, parts: Mapping[str, Sequence[AnnotatedThread]]
+) -> dict[str, dict[str, float | int | None]]:
+    """Pass rate of every behaviour test over the authored threads that are held out."""
+    held_out = [
+        i for name in ("test", "challenge") for i in parts.get(name, ()) if i.source is None
+    ]
+    return {
+        name: {"n": outcome.n, "rate": None if outcome.rate is None else round(outcome.rate, 4)}
+        for name, outcome in behaviour.run(classifier, held_out).items()
+    }
+
+
 def card(manifest: Manifest) -> str:
     """The model card, every figure from the run that made the model."""
     made = manifest.training
@@ -46,6 +59,10 @@ def card(manifest: Manifest) -> str:
     prior = ", ".join(f"{name} {share:.2f}" for name, share in manifest.prior.items())
     figures = assessment.report(made["figures"])
     real = made["real_comments"]
+    tests = "\n".join(
+        f"| {name} | {row['n']} | {'—' if row['rate'] is None else format(row['rate'], '.1%')} |"
+        for name, row in made["behaviour"].items()
+    )
     return f"""---
 language: it
 license: apache-2.0
@@ -79,6 +96,15 @@ that at least {assessment.ENOUGH} threads of the set have.
 
 Labels with fewer than {assessment.ENOUGH} real threads have no real evidence: what it says of
 them outside authored text is unproven.
+
+## Behaviour tests
+
+Share of the held-out authored threads that keep their label, or change it where they must
+(`intimacy.behaviour`, after Ribeiro et al. 2020):
+
+| | threads | passed |
+|---|---|---|
+{tests}
 
 ## Use
 
