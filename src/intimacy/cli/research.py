@@ -120,6 +120,7 @@ def evaluate(
 @click.option("--config", help="TOML file or name of a shipped recipe; else defaults.")
 @click.option("--name", default="intimacy-it", show_default=True)
 @click.option("--version", default="0.1.0", show_default=True)
+@click.option("--device", default="cpu", show_default=True)
 @_TEXT_ROOT
 def train(
     corpus: Path,
@@ -129,6 +130,7 @@ def train(
     name: str,
     version: str,
     text_root: Path | None,
+    device: str,
 ) -> None:
     """Fine-tune an encoder on a labelled corpus into a model folder. Needs intimacy[train]."""
     from intimacy.errors import require
@@ -145,6 +147,7 @@ def train(
         name=name,
         version=version,
         text_root=text_root,
+        device=device,
     )
     click.echo(metrics)
 

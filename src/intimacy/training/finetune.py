@@ -60,6 +60,7 @@ def train(
     name: str,
     version: str,
     text_root: Path | None = None,
+    device: str = "cpu",
 ) -> str:
     """Fine-tune, export, calibrate, evaluate; write the model folder.
 
@@ -71,6 +72,7 @@ def train(
         name: Name of the model.
         version: Version of the model.
         text_root: Folder with the texts of labels without text, see `intimacy.load_corpus`.
+        device: A torch device; on CUDA the encoder runs in bfloat16.
 
     Returns: The figures on the held-out sets, as JSON.
 
@@ -96,8 +98,9 @@ def train(
         )
     renderer = Renderer(tokenizer, config.render)
     torch.manual_seed(config.seed)
-    network = from_encoder(encoder, HEADS, dropout=config.dropout)
+    network = from_encoder(encoder, HEADS, dropout=config.dropout).to(device)
     _fit(network, parts["train"], parts["dev"], renderer, config, work / "metrics.jsonl")
+    network.to("cpu")
     save(network, work)
     tokenizer.save(str(work / "tokenizer.json"))
     export(network, work / "model.onnx")
@@ -322,10 +325,14 @@ def _shuffled(inputs: Sequence[ModelInput], tokens: int, rng: random.Random) -> 
 
 
 def _run(network: ThreadModel, inputs: list[ModelInput]) -> Tensor:
+    """Logits, in single precision on the CPU whatever the network runs on."""
     batch = Batch.of(inputs)
+    where = next(network.parameters()).device
     arrays = (batch.input_ids, batch.attention_mask, batch.segments)
-    logits: Tensor = network(*(torch.from_numpy(array) for array in arrays))
-    return logits
+    # Short runs on few threads: on a CPU single precision costs little and is exact.
+    with torch.autocast(where.type, torch.bfloat16, enabled=where.type != "cpu"):
+        logits: Tensor = network(*(torch.from_numpy(array).to(where) for array in arrays))
+    return logits.float().cpu()
 
 
 def _loss(logits: Tensor, examples: Sequence[_Example], config: TrainConfig) -> Tensor:
