@@ -295,7 +295,9 @@ def main() -> None:
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--lr", type=float, default=1e-4)
     parser.add_argument("--device", default="cpu")
-    parser.add_argument("--final", action="store_true", help="use the test part of MINT")
+    parser.add_argument(
+        "--final", action="store_true", help="use the test parts of MINT and SENTIPOLC"
+    )
     options = parser.parse_args()
     ways = options.way or ["frozen", "tuned"]
     todo = [

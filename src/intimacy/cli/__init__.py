@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
@@ -28,8 +28,6 @@ from intimacy.errors import IntimacyError, SourceError
 
 if TYPE_CHECKING:
     from intimacy.store import OnError
-
-F = TypeVar("F", bound=Callable[..., Any])
 
 
 class _Group(click.Group):

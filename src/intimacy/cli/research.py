@@ -85,15 +85,15 @@ def evaluate(
             f"{corpus}: no labelled thread outside the train and dev splits; expected some to "
             "measure on"
         )
-    train = [item for item in items if item.split == "train" and item.label is not None]
+    train = [item for item in items if item.split == "train"]
     classifier, figures = load_model(folder), {}
     for name, part in parts.items():
-        rivals = assessment.simple_rivals(part, train)
         if train and util.find_spec("sklearn"):
-            from intimacy.training.baselines import tfidf_logistic_regression
+            from intimacy.training import results
 
-            labelled = [item for item in part if item.label is not None]
-            rivals["tfidf_logistic_regression"] = tfidf_logistic_regression(train, labelled)
+            rivals = results.rivals(part, train)
+        else:
+            rivals = assessment.simple_rivals(part, train)
         figures[name] = assessment.assess(classifier, part, rivals=rivals, progress=None)
     if page is not None:
         head = f"# {classifier.bundle.model_id} on {corpus.name}\n\n"

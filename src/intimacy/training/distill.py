@@ -175,7 +175,7 @@ def _run(model: BertModel, pairs: Pairs, config: DistillConfig, out: Path) -> No
     bridge = pairs.bridge(model)
     trained = nn.ModuleList([model] if bridge is None else [model, bridge])
     shape = (config.pairs.tokens_per_batch, config.pairs.max_tokens)
-    total = math.ceil(config.passes * sum(1 for _ in pairs.a_pass(0, *shape)))
+    total = math.ceil(config.passes * pairs.batches_a_pass(*shape))
 
     def loss(batch: packing.Packed) -> tuple[Tensor, int]:
         return pairs.loss(model, batch, bridge)
@@ -233,9 +233,6 @@ class Pairs:
             return None
         return nn.Linear(width, self._targets.shape[1]).to(self._device)
 
-    def __len__(self) -> int:
-        return len(self._italian)
-
     def batches(self, tokens: int, width: int) -> Iterator[packing.Packed]:
         """Batches of about ``tokens`` tokens in rows of ``width``, without end.
 
@@ -244,16 +241,27 @@ class Pairs:
         for number in itertools.count():
             yield from self.a_pass(number, tokens, width)
 
+    def batches_a_pass(self, tokens: int, width: int) -> int:
+        """Batches of the first pass; later ones differ by one or two."""
+        return math.ceil(len(self._rows(0, width)) / max(1, tokens // width))
+
     def a_pass(self, number: int, tokens: int, width: int) -> Iterator[packing.Packed]:
         """One pass; its last batch is filled with sentences of the pass that come again."""
-        texts = self._typed(number % _TYPED)
-        rng = np.random.default_rng(self._seed + number)
-        rows = packing.fill(texts.lengths + 2, rng.permutation(len(texts)), width)
-        size = max(1, tokens // width)
+        rows, size = self._rows(number, width), max(1, tokens // width)
         rows += rows[: -len(rows) % size]
         return packing.batches(
-            texts, iter([rows]), rows=size, width=width, frame=(CLS, SEP), pad=PAD
+            self._typed(number % _TYPED),
+            iter([rows]),
+            rows=size,
+            width=width,
+            frame=(CLS, SEP),
+            pad=PAD,
         )
+
+    def _rows(self, number: int, width: int) -> list[list[int]]:
+        lengths = self._typed(number % _TYPED).lengths + 2
+        order = np.random.default_rng(self._seed + number).permutation(len(lengths))
+        return packing.fill(lengths, order, width)
 
     def _typed(self, typing: int) -> packing.Texts:
         if typing not in self._typings:
