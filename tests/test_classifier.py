@@ -18,7 +18,8 @@ from hypothesis import strategies as st
 import intimacy
 from intimacy import classifier
 from intimacy.errors import BundleError, IntimacyWarning, RoleError, ThreadError
-from intimacy.schema import Label, Prediction, Reason, Thread
+from intimacy.prediction import Prediction
+from intimacy.schema import Label, Reason, Thread
 
 WORDS = "ciao grazie quanto costa la crema ieri ho pianto bello video 😂 codice mamma".split()  # noqa: SIM905
 TWENTY = {"role": "CREATOR", "text": "20 euro"}

@@ -16,6 +16,7 @@ SOURCE = ROOT / "src" / "intimacy"
 LAYERS = [
     {"errors", "display"},
     {"schema"},
+    {"prediction"},
     {"text", "store"},
     {"annotation"},
     {"threads", "corpus", "render", "evaluation", "prevalence"},

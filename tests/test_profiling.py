@@ -17,8 +17,9 @@ import intimacy
 from intimacy import report
 from intimacy.bundle import Bundle, Manifest
 from intimacy.errors import ThreadError
+from intimacy.prediction import Prediction, Structure
 from intimacy.profiling import NO_CREATOR, NO_REPLIES, Tally
-from intimacy.schema import Label, Prediction, Profile, Reason, Role, Structure
+from intimacy.schema import Label, Profile, Reason, Role
 
 BUNDLE = Bundle(
     Path(),

@@ -14,7 +14,8 @@ from conftest import EXPORTS, thread
 import intimacy
 from intimacy import store
 from intimacy.errors import RecordError, SourceError
-from intimacy.schema import Label, Prediction, Role, Structure
+from intimacy.prediction import Prediction, Structure
+from intimacy.schema import Label, Role
 
 
 def test_thread_round_trip() -> None:

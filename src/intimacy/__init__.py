@@ -22,12 +22,12 @@ if TYPE_CHECKING:
     from intimacy.errors import IntimacyWarning as IntimacyWarning
     from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
     from intimacy.importers import read_export as read_export
+    from intimacy.prediction import Evidence as Evidence
+    from intimacy.prediction import Prediction as Prediction
     from intimacy.profiling import profile as profile
     from intimacy.profiling import profiles as profiles
-    from intimacy.schema import Evidence as Evidence
     from intimacy.schema import Label as Label
     from intimacy.schema import Post as Post
-    from intimacy.schema import Prediction as Prediction
     from intimacy.schema import Profile as Profile
     from intimacy.schema import Role as Role
     from intimacy.schema import Share as Share
@@ -50,10 +50,10 @@ _HOME = {
     "read_export": "importers",
     "profile": "profiling",
     "profiles": "profiling",
-    "Evidence": "schema",
+    "Evidence": "prediction",
     "Label": "schema",
     "Post": "schema",
-    "Prediction": "schema",
+    "Prediction": "prediction",
     "Profile": "schema",
     "Role": "schema",
     "Share": "schema",

@@ -18,7 +18,8 @@ from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import Manifest
 from intimacy.classifier import Classifier
 from intimacy.errors import CorpusError
-from intimacy.schema import Label, Prediction, Reason
+from intimacy.prediction import Prediction
+from intimacy.schema import Label, Reason
 
 LABELS = tuple(str(label) for label in Label)
 ENOUGH = 30

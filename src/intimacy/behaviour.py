@@ -88,7 +88,7 @@ def _best(classifier: Classifier, threads: Sequence[Thread]) -> list[str]:
 # -- what must change the label
 
 
-def _answered(item: AnnotatedThread) -> bool:
+def hangs_on_answer(item: AnnotatedThread) -> bool:
     """Whether the label hangs on the creator's answer and on nothing else."""
     about_product = item.attributes.get("product_salience") or 0
     return (
@@ -100,14 +100,14 @@ def _answered(item: AnnotatedThread) -> bool:
 
 
 def _without_reply(item: AnnotatedThread, _: random.Random) -> Thread | None:
-    if not _answered(item):
+    if not hangs_on_answer(item):
         return None
     kept = tuple(turn for turn in item.thread.turns if turn.role is not Role.CREATOR)
     return replace(item.thread, turns=kept)
 
 
 def _with_token_reply(item: AnnotatedThread, rng: random.Random) -> Thread | None:
-    if not _answered(item):
+    if not hangs_on_answer(item):
         return None
     turns = tuple(
         replace(turn, text=rng.choice(TOKEN_REPLIES)) if turn.role is Role.CREATOR else turn

@@ -26,8 +26,9 @@ from intimacy.annotation import AnnotatedThread
 from intimacy.backends import Backend, Batch, OnnxBackend, padded
 from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
 from intimacy.errors import IntimacyWarning, RecordError, ThreadError
+from intimacy.prediction import Prediction, Structure
 from intimacy.render import ModelInput, Renderer
-from intimacy.schema import Label, Prediction, Reason, Role, Structure, Thread, Turn
+from intimacy.schema import Label, Reason, Role, Thread, Turn
 
 TOKENS_PER_BATCH = 512
 """Padded tokens of a batch; larger ones leave the cache of a core and are slower."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
@@ -30,6 +30,15 @@ def bar(fraction: float) -> HTML:
     return HTML(
         f'<div style="width:{width}px;height:.8em;background:#4c72b0" role="presentation"></div>'
     )
+
+
+def marked(text: str, spans: Iterable[tuple[int, int]]) -> HTML:
+    """A text with some of its characters marked."""
+    out, at = [], 0
+    for start, end in sorted(spans):
+        out += [escape(text[at:start]), f"<mark>{escape(text[start:end])}</mark>"]
+        at = end
+    return HTML("".join([*out, escape(text[at:])]))
 
 
 def table(head: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> str:

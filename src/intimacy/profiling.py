@@ -16,7 +16,8 @@ from intimacy import prevalence
 from intimacy.bundle import Bundle, Manifest, open_bundle
 from intimacy.classifier import Classifier, classify_threads
 from intimacy.errors import ThreadError
-from intimacy.schema import Label, Prediction, Profile, Reason, Role, Share, Thread
+from intimacy.prediction import Prediction
+from intimacy.schema import Label, Profile, Reason, Role, Share, Thread
 
 INTERVAL = 0.90
 MIN_THREADS = 20

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from intimacy import text as texts
+from intimacy.prediction import CAPTION
 from intimacy.schema import Role, Thread
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[CAP]", "[FOL]", "[CRE]", "[STA]")
@@ -25,8 +26,6 @@ PAD, CLS, SEP = (SPECIAL_TOKENS.index(t) for t in ("[PAD]", "[CLS]", "[SEP]"))
 SEGMENTS = ("none", "caption", "follower", "creator", "staff")
 """What a token belongs to; index 0 is padding and the frame."""
 _TAG = {s: SPECIAL_TOKENS.index(f"[{s[:3].upper()}]") for s in SEGMENTS[1:]}
-CAPTION = -1
-"""Index that stands for the caption beside those of the turns."""
 
 # No tokenizer piece is longer on average; a turn of a megabyte is cut before it is tokenized.
 _CHARS_PER_TOKEN = 24

@@ -21,17 +21,8 @@ from typing import IO, Any, Literal, TypeVar
 import msgspec
 
 from intimacy.errors import RecordError, RoleError, SourceError, ThreadError, shown
-from intimacy.schema import (
-    Label,
-    Post,
-    Prediction,
-    Reason,
-    Role,
-    Structure,
-    Thread,
-    Turn,
-    plain,
-)
+from intimacy.prediction import Prediction, Structure
+from intimacy.schema import Label, Post, Reason, Role, Thread, Turn, plain
 
 _T = TypeVar("_T")
 OnError = Literal["stop", "skip"]

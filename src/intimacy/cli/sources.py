@@ -17,7 +17,8 @@ import click
 from intimacy.errors import IntimacyError, SourceError
 
 if TYPE_CHECKING:
-    from intimacy.schema import Prediction, Thread
+    from intimacy.prediction import Prediction
+    from intimacy.schema import Thread
     from intimacy.store import OnError
 
 

@@ -191,7 +191,10 @@ class TrainConfig:
     """Share of the threads given another thread's caption, where the label does not need it: a
     caption that no turn takes up decides nothing."""
     boilerplate: float = 0.4
-    """Share of the captions that get lines as they end descriptions: links, codes, credits."""
+    """Share of the captions that get lines as they end descriptions: links, codes, hashtags."""
+    unanswered: float = 0.2
+    """Share of the threads that are reciprocal for the creator's answer alone which lose it, or get
+    a token in its place, and are interactive then."""
     dev_share: float = 0.15
     test_share: float = 0.20
     """Shares of the personas held out where the corpus itself states no split."""

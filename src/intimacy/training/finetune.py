@@ -14,7 +14,7 @@ import shutil
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
-from importlib import metadata, resources
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,13 @@ from intimacy.bundle import HEADS, Manifest
 from intimacy.classifier import Classifier, possible
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
-from intimacy.schema import Label, Thread
+from intimacy.schema import Label
 from intimacy.training import calibration, loop, results
 from intimacy.training.config import TrainConfig
-from intimacy.training.corpora import informal
 from intimacy.training.export import export
 from intimacy.training.model import ThreadModel, from_encoder, save
 from intimacy.training.progress import Progress
+from intimacy.training.variation import Variation
 
 _LABELS = tuple(str(label) for label in Label)
 
@@ -203,44 +203,6 @@ def _one_hot(head: str, value: Any) -> Tensor:
     return out
 
 
-class _Variation:
-    """Threads as somebody else might have typed and posted them; the labels stay true."""
-
-    def __init__(self, items: Sequence[AnnotatedThread], config: TrainConfig) -> None:
-        self._config = config
-        self._captions = sorted({i.thread.post.text for i in items if i.thread.post.text})
-        lines = (resources.files("intimacy.training") / "descriptions.txt").read_text("utf-8")
-        self._boilerplate = lines.splitlines()
-
-    def of(self, item: AnnotatedThread, rng: random.Random) -> Thread:
-        """One variation, drawn afresh."""
-        thread, informally = item.thread, self._config.informal
-        turns = tuple(
-            replace(turn, text=informal(turn.text, rng)) if rng.random() < informally else turn
-            for turn in thread.turns
-        )
-        caption = self._caption(item, thread.post.text, rng)
-        return replace(thread, turns=turns, post=replace(thread.post, text=caption))
-
-    def _caption(
-        self, item: AnnotatedThread, caption: str | None, rng: random.Random
-    ) -> str | None:
-        config = self._config
-        # What the creator tells stands in the caption unless an answer of theirs tells it.
-        told = Label.DISCLOSIVE in (item.label, item.secondary)
-        needed = told and item.attributes.get("creator_response") != "contingent"
-        if not needed:
-            draw = rng.random()
-            if draw < config.drop_caption:
-                return None
-            if draw < config.drop_caption + config.swap_caption and self._captions:
-                caption = rng.choice(self._captions)
-        if caption and rng.random() < config.boilerplate:
-            extra = rng.sample(self._boilerplate, rng.randint(1, 5))
-            caption = "\n".join([caption, *extra])
-        return caption
-
-
 # -- fitting
 
 
@@ -253,8 +215,7 @@ def _fit(
     log: Path,
 ) -> None:
     """Train with early stopping on the development loss; leaves the best weights in place."""
-    examples = [_example(item) for item in train_items]
-    variation = _Variation(train_items, config)
+    variation = Variation(train_items, config)
     dev = [_example(item) for item in dev_items]
     dev_inputs = [renderer.render(item.thread) for item in dev_items]
     optimizer = _optimizer(network, config)
@@ -264,7 +225,8 @@ def _fit(
         for epoch in range(config.epochs):
             network.train()
             losses = []
-            inputs = [renderer.render(variation.of(e.item, rng)) for e in examples]
+            examples = [_example(variation.of(item, rng)) for item in train_items]
+            inputs = [renderer.render(example.item.thread) for example in examples]
             batches = _shuffled(inputs, config.tokens_per_batch, rng)
             for number, rows in enumerate(batches):
                 done = (epoch + (number + 1) / len(batches)) / config.epochs

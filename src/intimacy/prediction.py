@@ -1,0 +1,158 @@
+"""What the model says of a thread: scores, a label or the reason for none, and what carries it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from intimacy.display import HTML, bar, marked, table
+from intimacy.schema import Label, Reason, Role, Thread, plain
+
+CAPTION = -1
+"""Index that stands for the caption beside those of the turns."""
+_TOLD = 2
+"""Depth from which telling of oneself is a disclosure (codebook, section 3)."""
+_MAIN = 3
+"""Salience of a product that is the main subject, and depth that nothing outranks."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Structure:
+    """What a profile needs of a thread beside its label: who spoke when. Never text."""
+
+    roles: tuple[Role, ...] = ()
+    author_ids: tuple[str | None, ...] = ()
+    created_at: tuple[datetime | None, ...] = ()
+    created_at_is_estimate: bool = False
+    complete: bool | None = None
+    has_caption: bool = False
+    published_at: datetime | None = None
+
+    @classmethod
+    def of(cls, thread: Thread) -> Structure:
+        """The structure of a thread."""
+        return cls(
+            roles=tuple(turn.role for turn in thread.turns),
+            author_ids=tuple(turn.author_id for turn in thread.turns),
+            created_at=tuple(turn.created_at for turn in thread.turns),
+            created_at_is_estimate=any(turn.created_at_is_estimate for turn in thread.turns),
+            complete=thread.complete,
+            has_caption=bool(thread.post.text),
+            published_at=thread.post.published_at,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """A span of a turn that carries a prediction."""
+
+    turn: int
+    """Index into ``Thread.turns``; `CAPTION` is the caption."""
+    start: int
+    end: int
+    """Character offsets into the original text of the turn."""
+    weight: float
+    """How much the score of the label falls without the span; of several, without this one."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prediction:
+    """What the model says of one thread.
+
+    ``scores`` is keyed by label, sums to 1 and is conditional on the thread being in scope;
+    ``scope`` is the probability that it is. ``label`` is None when the model abstains, and
+    ``reason`` then says why. Scores are empty where no model was run (``empty``,
+    ``too_short``, ``invalid``).
+    """
+
+    thread_id: str | None
+    label: Label | None
+    scores: Mapping[str, float] = field(default_factory=dict)
+    reason: Reason | None = None
+    scope: float | None = None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    """The codebook's other attributes as the model reads them, by name."""
+    structure: Structure = field(default_factory=Structure, repr=False)
+    creator_id: str | None = None
+    post_id: str | None = None
+    platform: str | None = None
+    evidence: tuple[Evidence, ...] = ()
+    """What carries the best score, heaviest first; only where it was asked for."""
+    n_dropped_turns: int = 0
+    n_dropped_chars: int = 0
+    """Turns left out, and characters cut from turns kept, because the thread was too long."""
+    model_id: str | None = None
+    error: str | None = None
+
+    @property
+    def sides(self) -> dict[str, Label | None]:
+        """What each side of the thread does, read from the attributes.
+
+        The codebook's questions asked of one side alone, first yes wins: it tells of itself, its
+        subject is something bought or promoted, it answers with content (the creator only);
+        else ``interactive``. None for a side that says nothing, or where no model was run. A
+        follower who confides and a creator who answers with a discount code are two sides of
+        one commercial thread.
+        """
+        found = self.attributes
+        if not found:
+            return {"follower": None, "creator": None}
+        roles = set(self.structure.roles)
+        product = found.get("product_salience") == _MAIN
+        bought = product or found.get("purchase_signal", "none") != "none"
+        told = found.get("disclosure_depth") or 0
+        sides: dict[str, Label | None] = {"follower": None, "creator": None}
+        if Role.FOLLOWER in roles:
+            confides = (found.get("follower_disclosure") or 0) >= _TOLD
+            other = Label.COMMERCIAL if bought else Label.INTERACTIVE
+            sides["follower"] = Label.DISCLOSIVE if confides else other
+        if told >= _MAIN or (told >= _TOLD and not product):
+            sides["creator"] = Label.DISCLOSIVE
+        elif Role.CREATOR in roles:
+            answers = found.get("creator_response") == "contingent"
+            other = Label.RECIPROCAL if answers else Label.INTERACTIVE
+            sides["creator"] = Label.COMMERCIAL if product else other
+        return sides
+
+    @property
+    def abstained(self) -> bool:
+        """Whether there is no label."""
+        return self.label is None
+
+    @property
+    def truncated(self) -> bool:
+        """Whether the model saw less than the whole thread."""
+        return self.n_dropped_turns > 0 or self.n_dropped_chars > 0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON; the same record that `intimacy classify` writes."""
+        return plain(self)  # type: ignore[no-any-return]
+
+    def to_json(self) -> str:
+        """One line of JSON."""
+        return json.dumps(self.to_dict(), ensure_ascii=False)
+
+    def _repr_html_(self) -> str:
+        rows = [
+            (name, f"{score:.2f}", bar(score))
+            for name, score in sorted(self.scores.items(), key=lambda item: -item[1])
+        ]
+        said = str(self.label) if self.label else f"abstained: {self.reason}"
+        return table(f"Thread {self.thread_id} · {said}", ("label", "score", ""), rows)
+
+    def show(self, thread: Thread) -> HTML:
+        """The thread with its evidence marked, for a notebook. Comments are personal data."""
+        spans: dict[int, list[tuple[int, int]]] = {}
+        for item in self.evidence:
+            spans.setdefault(item.turn, []).append((item.start, item.end))
+        rows = [
+            (turn.role, marked(turn.text, spans.get(number, ())))
+            for number, turn in enumerate(thread.turns)
+        ]
+        if thread.post.text:
+            rows.insert(0, ("caption", marked(thread.post.text, spans.get(CAPTION, ()))))  # type: ignore[arg-type]
+        said = str(self.label) if self.label else f"abstained: {self.reason}"
+        return HTML(table(f"Thread {thread.id} · {said}", ("role", "text"), rows))
