@@ -21,7 +21,7 @@ LAYERS = [
     {"annotation"},
     {"threads", "corpus", "render", "evaluation", "prevalence"},
     {"importers", "bundle"},
-    {"backends"},
+    {"backends", "evidence", "intake"},
     {"classifier"},
     {"profiling"},
     {"report", "audit", "assessment", "behaviour"},

@@ -7,6 +7,7 @@ while a model is being trained.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -18,8 +19,12 @@ import numpy.typing as npt
 from intimacy.errors import BundleError
 from intimacy.render import ModelInput
 
+OUTPUTS = ("logits", "contributions")
+"""What a network gives, see `Backend`."""
 STEP = 8
 """Lengths are padded to multiples of it."""
+TOKENS_PER_BATCH = 512
+"""Padded tokens of a batch; larger ones leave the cache of a core and are slower."""
 
 
 def padded(length: int) -> int:
@@ -52,11 +57,29 @@ class Batch:
         return cls(ids, mask, segments)
 
 
+def batches(lengths: Sequence[int]) -> list[list[int]]:
+    """Rows of equal padded length, in batches of at most `TOKENS_PER_BATCH` tokens."""
+    open_: dict[int, list[int]] = {}
+    out: list[list[int]] = []
+    for i, length in enumerate(map(padded, lengths)):
+        rows = open_.get(length)
+        if rows is None or (len(rows) + 1) * length > TOKENS_PER_BATCH:
+            rows = open_[length] = []
+            out.append(rows)
+        rows.append(i)
+    # Long ones first: the last batch to finish is then a short one.
+    return sorted(out, key=lambda rows: -padded(lengths[rows[0]]) * len(rows))
+
+
 class Backend(Protocol):
     """Anything that computes logits. Must be safe to call from many threads at once."""
 
     def logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         """Raw outputs of all heads side by side, shape ``(n, total values)``."""
+        ...
+
+    def explain(self, batch: Batch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """The same, and what each token adds to each label, shape ``(n, length, labels)``."""
         ...
 
 
@@ -82,6 +105,9 @@ class OnnxBackend:
         self._path = path
         self._session = self._open()
         self._pid = os.getpid()
+        self._options = runtime().RunOptions()
+        # Else what evidence needs is computed for everybody.
+        self._options.only_execute_path_to_fetches = True
 
     def _open(self) -> Any:
         onnxruntime = runtime()
@@ -100,15 +126,32 @@ class OnnxBackend:
 
     def logits(self, batch: Batch) -> npt.NDArray[np.float32]:
         """See `Backend.logits`."""
+        return self._run(batch, OUTPUTS[:1])[0]
+
+    def explain(self, batch: Batch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """See `Backend.explain`.
+
+        Raises:
+            BundleError: When the network was exported without that output.
+        """
+        if len(self._session.get_outputs()) < len(OUTPUTS):
+            raise BundleError(
+                f"{self._path}: made before networks said what each token adds, so there is no "
+                "evidence to be had from it; train the model again"
+            )
+        logits, contributions = self._run(batch, OUTPUTS)
+        return logits, contributions
+
+    def _run(self, batch: Batch, outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
         if self._pid != os.getpid():
             self._session, self._pid = self._open(), os.getpid()
-        (out,) = self._session.run(
-            ["logits"],
+        found: list[npt.NDArray[np.float32]] = self._session.run(
+            list(outputs),
             {
                 "input_ids": batch.input_ids,
                 "attention_mask": batch.attention_mask,
                 "segments": batch.segments,
             },
+            self._options,
         )
-        result: npt.NDArray[np.float32] = out
-        return result
+        return found

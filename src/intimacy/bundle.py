@@ -34,6 +34,15 @@ HEADS: Mapping[str, tuple[Any, ...]] = {
 """Heads of the model and the values each tells apart, in the order of its outputs."""
 
 
+def columns(heads: Mapping[str, Sequence[Any]]) -> dict[str, slice]:
+    """Columns of each head where their outputs stand side by side."""
+    out, start = {}, 0
+    for name, values in heads.items():
+        out[name] = slice(start, start + len(values))
+        start += len(values)
+    return out
+
+
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What a model folder says of itself."""
@@ -63,11 +72,7 @@ class Manifest:
 
     def slices(self) -> dict[str, slice]:
         """Columns of each head in the output."""
-        out, start = {}, 0
-        for name, values in self.heads.items():
-            out[name] = slice(start, start + len(values))
-            start += len(values)
-        return out
+        return columns(self.heads)
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import os
 import threading
-import warnings
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -20,18 +20,16 @@ import numpy as np
 import numpy.typing as npt
 from tqdm import tqdm
 
-from intimacy import store
+from intimacy import evidence as evidences
 from intimacy import text as texts
-from intimacy.annotation import AnnotatedThread
-from intimacy.backends import Backend, Batch, OnnxBackend, padded
+from intimacy.backends import Backend, Batch, OnnxBackend, batches
 from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
-from intimacy.errors import IntimacyWarning, RecordError, ThreadError
-from intimacy.prediction import Prediction, Structure
+from intimacy.errors import ThreadError
+from intimacy.intake import as_thread, thread_or_error
+from intimacy.prediction import Evidence, Prediction, Structure
 from intimacy.render import ModelInput, Renderer
-from intimacy.schema import Label, Reason, Role, Thread, Turn
+from intimacy.schema import Label, Reason, Role, Thread
 
-TOKENS_PER_BATCH = 512
-"""Padded tokens of a batch; larger ones leave the cache of a core and are slower."""
 CHUNK = 512
 """Threads held at once by `Classifier.stream`."""
 PROGRESS_FROM = 200
@@ -52,12 +50,12 @@ class Classifier:
         self._renderer = Renderer(bundle.tokenizer(), self.manifest.render)
         self._backend = OnnxBackend(bundle.onnx) if backend is None else backend
 
-    def classify_thread(self, thread: Any) -> Prediction:
+    def classify_thread(self, thread: Any, *, evidence: bool = False) -> Prediction:
         """See `intimacy.classify_thread`."""
-        return self._batch([as_thread(thread)])[0]
+        return self._batch([as_thread(thread)], evidence=evidence)[0]
 
     def classify_threads(
-        self, threads: Iterable[Any], *, progress: bool | None = None
+        self, threads: Iterable[Any], *, evidence: bool = False, progress: bool | None = None
     ) -> list[Prediction]:
         """See `intimacy.classify_threads`."""
         if isinstance(threads, (str, Mapping, Thread)):
@@ -77,50 +75,91 @@ class Classifier:
         bar = tqdm(total=len(items), desc="classify", unit="thread", disable=hide)
         with bar:
             out = []
-            for prediction in self.stream(items):
+            for prediction in self.stream(items, evidence=evidence):
                 out.append(prediction)
                 bar.update()
         return out
 
-    def stream(self, threads: Iterable[Any]) -> Iterator[Prediction]:
+    def stream(self, threads: Iterable[Any], *, evidence: bool = False) -> Iterator[Prediction]:
         """Predictions in the order of the threads, with a bounded number of them in memory."""
         source = enumerate(threads)
         while chunk := list(islice(source, CHUNK)):
-            yield from self._batch([_or_error(item, number) for number, item in chunk])
+            items = [thread_or_error(item, number) for number, item in chunk]
+            yield from self._batch(items, evidence=evidence)
 
     def logits(self, threads: Sequence[Thread]) -> _Logits:
         """Raw outputs, shape ``(n, total values)``; for calibration and for comparing exports."""
         return self._logits([self._renderer.render(thread) for thread in threads])
 
-    def _batch(self, threads: Sequence[Thread | ThreadError]) -> list[Prediction]:
-        out: list[Prediction | None] = [self._without_model(item) for item in threads]
-        todo = [i for i, prediction in enumerate(out) if prediction is None]
-        rendered: list[tuple[int, Thread, ModelInput]] = []
-        for i in todo:
-            thread = threads[i]
-            assert isinstance(thread, Thread)
-            rendered.append((i, thread, self._renderer.render(thread)))
-        logits = self._logits([item for _, _, item in rendered])
-        for (i, thread, item), row in zip(rendered, logits, strict=True):
-            out[i] = self._decide(thread, item, row)
+    def _batch(
+        self, threads: Sequence[Thread | ThreadError], *, evidence: bool = False
+    ) -> list[Prediction]:
+        out = [self._without_model(item) for item in threads]
+        rows = [i for i, prediction in enumerate(out) if prediction is None]
+        asked = [thread for i in rows if isinstance(thread := threads[i], Thread)]
+        inputs = [self._renderer.render(thread) for thread in asked]
+        if evidence:
+            logits, contributions = self._explained(inputs)
+        else:
+            logits = self._logits(inputs)
+        found = [self._decide(*row) for row in zip(asked, inputs, logits, strict=True)]
+        if evidence:
+            found = self._with_evidence(asked, inputs, found, contributions)
+        for i, prediction in zip(rows, found, strict=True):
+            out[i] = prediction
         return [prediction for prediction in out if prediction is not None]
 
     def _logits(self, inputs: Sequence[ModelInput]) -> _Logits:
-        width = sum(len(values) for values in self.manifest.heads.values())
-        out = np.zeros((len(inputs), width), dtype=np.float32)
-        batches = _batches([padded(len(item.ids)) for item in inputs])
+        out = self._outputs(len(inputs))
 
         def run(rows: list[int]) -> None:
             out[rows] = self._backend.logits(Batch.of([inputs[i] for i in rows]))
 
-        workers = min(len(batches), _cores())
-        if workers <= 1:
-            for rows in batches:
-                run(rows)
-        else:
-            with ThreadPoolExecutor(workers) as pool:
-                list(pool.map(run, batches))
+        _each(run, inputs)
         return out
+
+    def _explained(self, inputs: Sequence[ModelInput]) -> tuple[_Logits, list[_Logits]]:
+        """Logits, and what each token of each thread adds to each label."""
+        out, contributions = self._outputs(len(inputs)), [np.empty(0, np.float32)] * len(inputs)
+
+        def run(rows: list[int]) -> None:
+            out[rows], parts = self._backend.explain(Batch.of([inputs[i] for i in rows]))
+            for i, part in zip(rows, parts, strict=True):
+                contributions[i] = part[: len(inputs[i].ids)]
+
+        _each(run, inputs)
+        return out, contributions
+
+    def _outputs(self, n: int) -> _Logits:
+        width = sum(len(values) for values in self.manifest.heads.values())
+        return np.zeros((n, width), dtype=np.float32)
+
+    def _with_evidence(
+        self,
+        threads: Sequence[Thread],
+        inputs: Sequence[ModelInput],
+        predictions: Sequence[Prediction],
+        contributions: Sequence[_Logits],
+    ) -> list[Prediction]:
+        """Each span that the network leans on is taken out and the thread scored again."""
+        spans = [
+            evidences.spans(thread, item, _of_best(prediction, added), limit=self._renderer.limit)
+            for thread, item, prediction, added in zip(
+                threads, inputs, predictions, contributions, strict=True
+            )
+        ]
+        pairs = [(i, span) for i, found in enumerate(spans) for span in found]
+        without = self._batch([evidences.without(threads[i], span) for i, span in pairs])
+        out: list[list[Evidence]] = [[] for _ in threads]
+        for (i, span), less in zip(pairs, without, strict=True):
+            best = _best(predictions[i].scores)
+            weight = predictions[i].scores[best] - less.scores.get(best, 0.0)
+            if weight > 0:
+                out[i].append(Evidence(turn=span[0], start=span[1], end=span[2], weight=weight))
+        return [
+            replace(prediction, evidence=tuple(sorted(found, key=lambda e: -e.weight)))
+            for prediction, found in zip(predictions, out, strict=True)
+        ]
 
     def _without_model(self, item: Thread | ThreadError) -> Prediction | None:
         """The prediction of what no model needs to see; None for everything else."""
@@ -154,7 +193,7 @@ class Classifier:
         if texts.language(_sample(thread)) == "it":
             scope_logits[_NOT_ITALIAN] = -np.inf
         scope = softmax(scope_logits / manifest.scope_temperature)
-        best = max(scores, key=scores.__getitem__)
+        best = _best(scores)
         reason: Reason | None = None
         if scope[0] < manifest.scope_threshold:
             reason = Reason.OUT_OF_SCOPE if scope[1] >= scope[2] else Reason.NOT_ITALIAN
@@ -248,7 +287,9 @@ def load_model(path: str | Path | None = None) -> Classifier:
     return _default
 
 
-def classify_thread(thread: Any, *, model: Classifier | None = None) -> Prediction:
+def classify_thread(
+    thread: Any, *, model: Classifier | None = None, evidence: bool = False
+) -> Prediction:
     """Classify one thread.
 
     Args:
@@ -256,15 +297,20 @@ def classify_thread(thread: Any, *, model: Classifier | None = None) -> Predicti
             ``text`` (or ``content``); or the codebook's record as a dict; or a string, which is
             one follower's comment. Roles: ``creator``, ``follower``, ``staff``.
         model: From `load_model`; None is the bundled one.
+        evidence: Also say which spans carry the best score; three passes instead of one.
 
     Raises:
         ThreadError: When it is none of these; `RoleError` when a role does not exist.
     """
-    return (model or load_model()).classify_thread(thread)
+    return (model or load_model()).classify_thread(thread, evidence=evidence)
 
 
 def classify_threads(
-    threads: Iterable[Any], *, model: Classifier | None = None, progress: bool | None = None
+    threads: Iterable[Any],
+    *,
+    model: Classifier | None = None,
+    evidence: bool = False,
+    progress: bool | None = None,
 ) -> list[Prediction]:
     """Classify many threads; as many predictions in the same order.
 
@@ -274,70 +320,14 @@ def classify_threads(
     Args:
         threads: Anything `classify_thread` takes, many of them.
         model: From `load_model`; None is the bundled one.
+        evidence: Also say which spans carry the best score; three passes instead of one.
         progress: Bar on stderr; None shows one on a terminal for more than 200 threads.
     """
-    return (model or load_model()).classify_threads(threads, progress=progress)
+    classifier = model or load_model()
+    return classifier.classify_threads(threads, evidence=evidence, progress=progress)
 
 
 # -- rules
-
-
-def as_thread(item: Any, number: int = 0) -> Thread:
-    """A thread out of any of the shapes that `classify_thread` takes.
-
-    ``number`` becomes the id of those that have none.
-
-    Raises:
-        ThreadError: When it is none of them.
-    """
-    if isinstance(item, Thread):
-        return item
-    if isinstance(item, AnnotatedThread):
-        return item.thread
-    if isinstance(item, str):
-        _warn_string()
-        return Thread(id=str(number), turns=(Turn(role=Role.FOLLOWER, text=item),))
-    if isinstance(item, Mapping):
-        try:
-            return store.thread_from_dict(item)
-        except RecordError as exc:
-            raise ThreadError(str(exc)) from exc
-    if isinstance(item, (list, tuple)):
-        return Thread(id=str(number), turns=tuple(_turn(turn, n) for n, turn in enumerate(item)))
-    raise ThreadError(
-        f"{type(item).__name__} received; expected a Thread, a list of (role, text), a list of "
-        "{'role', 'text'}, or a record with 'turns'"
-    )
-
-
-def _turn(turn: Any, number: int) -> Turn:
-    if isinstance(turn, Turn):
-        return turn
-    if isinstance(turn, (list, tuple)) and len(turn) == 2:
-        return store.turn_from_dict({"role": turn[0], "text": turn[1]}, number)
-    return store.turn_from_dict(turn, number)
-
-
-def _or_error(item: Any, number: int) -> Thread | ThreadError:
-    try:
-        return as_thread(item, number)
-    except ThreadError as exc:
-        return exc
-
-
-_warned = False
-
-
-def _warn_string() -> None:
-    global _warned
-    if not _warned:
-        _warned = True
-        warnings.warn(
-            "a string is read as one follower's comment; pass [('follower', …), ('creator', …)] "
-            "for a thread",
-            IntimacyWarning,
-            stacklevel=5,
-        )
 
 
 def _sample(thread: Thread) -> str:
@@ -365,18 +355,28 @@ def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return result
 
 
-def _batches(lengths: Sequence[int]) -> list[list[int]]:
-    """Rows of equal padded length, in batches of at most `TOKENS_PER_BATCH` tokens."""
-    open_: dict[int, list[int]] = {}
-    out: list[list[int]] = []
-    for i, length in enumerate(lengths):
-        rows = open_.get(length)
-        if rows is None or (len(rows) + 1) * length > TOKENS_PER_BATCH:
-            rows = open_[length] = []
-            out.append(rows)
-        rows.append(i)
-    # Long ones first: the last batch to finish is then a short one.
-    return sorted(out, key=lambda rows: -lengths[rows[0]] * len(rows))
+def _best(scores: Mapping[str, float]) -> str:
+    return max(scores, key=scores.__getitem__)
+
+
+def _of_best(prediction: Prediction, contributions: _Logits) -> npt.NDArray[np.float64]:
+    """What each token adds to the logarithm of the best score, shape ``(n,)``."""
+    scores = np.array(list(prediction.scores.values()))
+    weights = (np.arange(len(scores)) == scores.argmax()) - scores
+    result: npt.NDArray[np.float64] = contributions @ weights
+    return result
+
+
+def _each(run: Callable[[list[int]], None], inputs: Sequence[ModelInput]) -> None:
+    """Call ``run`` with the rows of every batch, on all cores."""
+    todo = batches([len(item.ids) for item in inputs])
+    workers = min(len(todo), _cores())
+    if workers <= 1:
+        for rows in todo:
+            run(rows)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(run, todo))
 
 
 def _cores() -> int:

@@ -27,6 +27,9 @@ SEGMENTS = ("none", "caption", "follower", "creator", "staff")
 """What a token belongs to; index 0 is padding and the frame."""
 _TAG = {s: SPECIAL_TOKENS.index(f"[{s[:3].upper()}]") for s in SEGMENTS[1:]}
 
+FRAME = -2
+"""Index that stands for tokens which are no text: the role tags and both ends."""
+
 # No tokenizer piece is longer on average; a turn of a megabyte is cut before it is tokenized.
 _CHARS_PER_TOKEN = 24
 
@@ -49,6 +52,9 @@ class ModelInput:
     """Token ids, shape ``(n,)``."""
     segments: npt.NDArray[np.int64] = field(repr=False)
     """Index into `SEGMENTS` of every token, shape ``(n,)``."""
+    origins: npt.NDArray[np.int64] = field(repr=False)
+    """Turn (or `CAPTION`, or `FRAME`) of every token with its first and last character in the
+    masked text of the turn, shape ``(n, 3)``."""
     turns: tuple[int, ...]
     """Turns the model sees, by index."""
     n_dropped_turns: int = 0
@@ -66,6 +72,8 @@ class Renderer:
         tokenizer.encode_special_tokens = True
         self._tokenizer = tokenizer
         self.config = config
+        self.limit = (config.max_tokens - 2) * _CHARS_PER_TOKEN
+        """Characters of a turn that are looked at."""
 
     def render(self, thread: Thread) -> ModelInput:
         """The model's view of ``thread``."""
@@ -75,21 +83,25 @@ class Renderer:
         chosen = self._candidates(thread, room)
         sources = [(CAPTION, caption)] if caption.strip() else []
         sources += [(i, thread.turns[i].text) for i in chosen]
-        pieces = self._encode(sources, room)
+        pieces = self._encode(sources)
         kept = self._fit(thread, pieces, room)
         ids, segments, cut = [CLS], [0], 0
+        origins = [_NOWHERE]
         for index in sorted(kept):
             name = "caption" if index == CAPTION else str(thread.turns[index].role)
             encoded, length = pieces[index], kept[index]
             ids += [_TAG[name], *encoded.ids[:length]]
             segments += [SEGMENTS.index(name)] * (length + 1)
+            origins += [_NOWHERE, *((index, *span) for span in encoded.spans[:length])]
             cut += encoded.n_chars - encoded.end_of(length)
         ids.append(SEP)
         segments.append(0)
+        origins.append(_NOWHERE)
         turns = tuple(i for i in sorted(kept) if i != CAPTION)
         return ModelInput(
             ids=np.asarray(ids, dtype=np.int64),
             segments=np.asarray(segments, dtype=np.int64),
+            origins=np.asarray(origins, dtype=np.int64),
             turns=turns,
             n_dropped_turns=sum(1 for i in _filled(thread) if i not in kept),
             n_dropped_chars=cut,
@@ -103,8 +115,8 @@ class Renderer:
         # Every turn costs at least its tag and one token.
         return list(ordered)[: room // 2 + 1]
 
-    def _encode(self, sources: Sequence[tuple[int, str]], room: int) -> dict[int, _Piece]:
-        limit = room * _CHARS_PER_TOKEN
+    def _encode(self, sources: Sequence[tuple[int, str]]) -> dict[int, _Piece]:
+        limit = self.limit
         bodies = [texts.mask_pii(texts.clean(body[:limit])) for _, body in sources]
         # One call for the thread, without the batch pool of the library, which a fork would break.
         encoding = self._tokenizer.encode(bodies, is_pretokenized=True, add_special_tokens=False)
@@ -145,36 +157,38 @@ class Renderer:
         return kept
 
 
+_NOWHERE = (FRAME, 0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class _Piece:
     ids: list[int]
-    ends: list[int]
-    """Where each token ends in the masked text."""
+    spans: list[tuple[int, int]]
+    """Where each token starts and ends in the masked text."""
+    n_read: int
+    """Characters of the masked text."""
     n_chars: int
-    """Characters of the masked text, and of what was cut before it was tokenized."""
+    """The same, and of what was cut before it was tokenized."""
 
     def end_of(self, length: int) -> int:
         if length >= len(self.ids) and not self.ids:
             return self.n_chars
-        return self.ends[length - 1] if length else 0
+        # Trailing blanks belong to no token and are not lost.
+        whole = length == len(self.ids)
+        return self.n_read if whole else self.spans[length - 1][1] if length else 0
 
 
 def _split(encoding: Encoding, bodies: list[str], unread: list[int]) -> list[_Piece]:
     ids: list[list[int]] = [[] for _ in bodies]
-    ends: list[list[int]] = [[] for _ in bodies]
-    for token, word, (_, end) in zip(
-        encoding.ids, encoding.word_ids, encoding.offsets, strict=True
-    ):
+    spans: list[list[tuple[int, int]]] = [[] for _ in bodies]
+    for token, word, span in zip(encoding.ids, encoding.word_ids, encoding.offsets, strict=True):
         assert word is not None, "pre-tokenized input gives every token its word"
         ids[word].append(token)
-        ends[word].append(end)
-    out = []
-    for body, rest, tokens, stops in zip(bodies, unread, ids, ends, strict=True):
-        if stops:
-            # Trailing blanks belong to no token and are not lost.
-            stops[-1] = len(body)
-        out.append(_Piece(tokens, stops, len(body) + rest))
-    return out
+        spans[word].append(span)
+    return [
+        _Piece(tokens, where, len(body), len(body) + rest)
+        for tokens, where, body, rest in zip(ids, spans, bodies, unread, strict=True)
+    ]
 
 
 def _filled(thread: Thread) -> list[int]:

@@ -21,7 +21,7 @@ from typing import IO, Any, Literal, TypeVar
 import msgspec
 
 from intimacy.errors import RecordError, RoleError, SourceError, ThreadError, shown
-from intimacy.prediction import Prediction, Structure
+from intimacy.prediction import Evidence, Prediction, Structure
 from intimacy.schema import Label, Post, Reason, Role, Thread, Turn, plain
 
 _T = TypeVar("_T")
@@ -164,6 +164,15 @@ def prediction_from_dict(
             creator_id=record.get("creator_id"),
             post_id=record.get("post_id"),
             platform=record.get("platform"),
+            evidence=tuple(
+                Evidence(
+                    turn=int(e["turn"]),
+                    start=int(e["start"]),
+                    end=int(e["end"]),
+                    weight=float(e["weight"]),
+                )
+                for e in record.get("evidence") or ()
+            ),
             n_dropped_turns=int(record.get("n_dropped_turns", 0)),
             n_dropped_chars=int(record.get("n_dropped_chars", 0)),
             model_id=record.get("model_id"),

@@ -11,12 +11,14 @@ import html
 import json
 import re
 import unicodedata
+from collections.abc import Callable
 from functools import lru_cache
 from importlib import resources
 
 MASKED_HANDLE = "@utente"
 """What a handle becomes; also what the model was trained on."""
 
+_Put = str | Callable[[re.Match[str]], str]
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
 _EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _HANDLE = re.compile(r"(?<![\w@/])@[\w.·-]*\w")
@@ -53,13 +55,38 @@ def mask_pii(text: str, *, keep: frozenset[str] = frozenset()) -> str:
         text: Any text.
         keep: Handles that stay (the creator's), lower-case, without ``@``.
     """
-    if "@" in text:
-        text = _EMAIL.sub("[email]", text)
-        text = _HANDLE.sub(
-            lambda m: m.group() if m.group()[1:].lower() in keep else MASKED_HANDLE, text
-        )
-    text = _URL.sub("[link]", text)
-    return _PHONE.sub("[telefono]", text)
+    for pattern, put in _masks(text, keep):
+        text = pattern.sub(put, text)
+    return text
+
+
+def _masks(text: str, keep: frozenset[str]) -> list[tuple[re.Pattern[str], _Put]]:
+    def handle_or_kept(match: re.Match[str]) -> str:
+        return match.group() if match.group()[1:].lower() in keep else MASKED_HANDLE
+
+    with_at: list[tuple[re.Pattern[str], _Put]] = [(_EMAIL, "[email]"), (_HANDLE, handle_or_kept)]
+    return [*(with_at if "@" in text else []), (_URL, "[link]"), (_PHONE, "[telefono]")]
+
+
+def masked_offsets(text: str) -> list[tuple[int, int]]:
+    """Where each character of ``mask_pii(clean(text))`` comes from: (start, end) in ``text``.
+
+    Every character of a mask comes from all that it hides.
+    """
+    out = [(i, i + 1) for i, c in enumerate(text) if not _CONTROL.match(c)]
+    text = clean(text)
+    for pattern, put in _masks(text, frozenset()):
+        moved: list[tuple[int, int]] = []
+        at = 0
+        for match in pattern.finditer(text):
+            start, end = match.span()
+            written = put(match) if callable(put) else put
+            moved += out[at:start]
+            moved += [(out[start][0], out[end - 1][1])] * len(written)
+            at = end
+        out = moved + out[at:]
+        text = pattern.sub(put, text)
+    return out
 
 
 def addressee(text: str) -> str | None:

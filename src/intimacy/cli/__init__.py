@@ -9,6 +9,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -101,9 +102,19 @@ def import_(exports: tuple[Path, ...], out: Path, **source: Any) -> None:
     show_default=True,
     help="At a broken JSONL line.",
 )
+@click.option(
+    "--evidence",
+    is_flag=True,
+    help="Also the spans that carry each label, as turn and offsets; three times the work.",
+)
 @source_options
 def classify(
-    files: tuple[Path, ...], out: Path, model: Path | None, on_error: str, **source: Any
+    files: tuple[Path, ...],
+    out: Path,
+    model: Path | None,
+    on_error: str,
+    evidence: bool,
+    **source: Any,
 ) -> None:
     """Classify threads of FILES: exports, or JSONL of threads. One line out for each, in order."""
     from tqdm import tqdm
@@ -114,11 +125,11 @@ def classify(
     options = options_of(**source)
     skipped: list[Any] = []
     with writing(out) as stream:
-        classifier = load_model(model)
+        classify_all = partial(load_model(model).stream, evidence=evidence)
         with tqdm(desc="classify", unit="thread", file=sys.stderr, disable=None) as bar:
             for path in files:
                 threads = stream_threads(path, options, cast("OnError", on_error), skipped)
-                for prediction in as_they_come(classifier.stream, threads):
+                for prediction in as_they_come(classify_all, threads):
                     stream.write(store.encode_line(prediction))
                     bar.update()
     for error in skipped:

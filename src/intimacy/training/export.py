@@ -16,7 +16,7 @@ import onnx
 import torch
 from torch import Tensor, nn
 
-from intimacy.backends import runtime
+from intimacy.backends import OUTPUTS, runtime
 from intimacy.training.model import ThreadModel
 
 _BLOCK = 128
@@ -37,6 +37,17 @@ class _ByteEmbedding(nn.Module):
         return self.rows[ids].float() * self.scale[ids]  # type: ignore[index]
 
 
+class _Explained(nn.Module):
+    """The network with both of its outputs; a run computes those it is asked for."""
+
+    def __init__(self, model: ThreadModel) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, ids: Tensor, mask: Tensor, segments: Tensor) -> tuple[Tensor, Tensor]:
+        return self.model.explain(ids, mask, segments)
+
+
 def export(model: ThreadModel, path: Path) -> None:
     """Write ``model`` as an 8-bit ONNX file."""
     model = model.eval().cpu().float()
@@ -48,11 +59,11 @@ def export(model: ThreadModel, path: Path) -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             torch.onnx.export(
-                model,
+                _Explained(model),
                 (ids, ids, ids),
                 str(whole),
                 input_names=list(_INPUTS),
-                output_names=["logits"],
+                output_names=list(OUTPUTS),
                 dynamic_axes={name: {0: "batch", 1: "tokens"} for name in _INPUTS},
                 opset_version=18,
                 dynamo=False,

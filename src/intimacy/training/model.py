@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from intimacy.bundle import columns
 from intimacy.errors import BundleError
 from intimacy.render import SEGMENTS
 
@@ -32,6 +34,7 @@ class ThreadModel(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.mix = nn.Linear(len(POOLED) * width, width)
         self.heads = nn.Linear(width, sum(len(values) for values in heads.values()))
+        self.labels = columns(heads)["label"]
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, segments: Tensor) -> Tensor:
         """Logits of all heads.
@@ -43,15 +46,46 @@ class ThreadModel(nn.Module):
 
         Returns: (batch, total values of the heads).
         """
+        hidden, shares = self._read(input_ids, attention_mask, segments)
+        logits: Tensor = self.heads(self.dropout(nn.functional.gelu(self._mixed(hidden, shares))))
+        return logits
+
+    def explain(
+        self, input_ids: Tensor, attention_mask: Tensor, segments: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Logits, and what each token adds to those of the labels.
+
+        Above the encoder the network is linear but for one GELU, x·Φ(x). With its gates Φ(x) held
+        as they are, a label's logit is a sum over tokens (and a constant): the rule that
+        layer-wise relevance propagation uses for gated layers (Arras et al. 2017). What a token
+        has taken in from its neighbours counts as its own.
+
+        Returns: (batch, total values of the heads) and (batch, tokens, labels).
+        """
+        hidden, shares = self._read(input_ids, attention_mask, segments)
+        mixed = self._mixed(hidden, shares)
+        gates = (1 + torch.erf(mixed / math.sqrt(2))) / 2
+        weights = self.heads.weight[self.labels] * gates[:, None]
+        n_views, width = len(POOLED), hidden.shape[2]
+        by_view = (weights @ self.mix.weight).reshape(hidden.shape[0], -1, width)
+        said = (hidden @ by_view.transpose(1, 2)).unflatten(2, (-1, n_views))
+        contributions = (said * shares.transpose(1, 2)[:, :, None]).sum(3)
+        return self.heads(mixed * gates), contributions
+
+    def _read(
+        self, input_ids: Tensor, attention_mask: Tensor, segments: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """States, (batch, tokens, width), and shares of tokens in views, (batch, views, tokens)."""
         hidden = self.encoder(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
         views = [attention_mask.bool()] + [segments == SEGMENTS.index(v) for v in POOLED[1:]]
         masks = torch.stack(views, 1).to(hidden.dtype)
-        pooled = torch.bmm(masks, hidden) / masks.sum(-1, keepdim=True).clamp(min=1)
+        return hidden, masks / masks.sum(-1, keepdim=True).clamp(min=1)
+
+    def _mixed(self, hidden: Tensor, shares: Tensor) -> Tensor:
         # Two dimensions: the export leaves such layers in full precision, which they need, since
         # an 8-bit product of a single row takes another kernel than one of many.
-        mixed = self.dropout(nn.functional.gelu(self.mix(self.dropout(pooled.flatten(1)))))
-        logits: Tensor = self.heads(mixed)
-        return logits
+        mixed: Tensor = self.mix(self.dropout(torch.bmm(shares, hidden).flatten(1)))
+        return mixed
 
 
 def from_encoder(
