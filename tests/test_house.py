@@ -25,6 +25,7 @@ LAYERS = [
     {"classifier"},
     {"profiling"},
     {"report", "audit", "assessment", "behaviour"},
+    {"scorecard"},
     {"training"},
     {"cli"},
     {"__init__", "__main__"},

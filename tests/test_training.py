@@ -116,7 +116,7 @@ def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactor
     from intimacy.training.finetune import train
 
     out = tmp_path_factory.mktemp("model") / "m"
-    config = TrainConfig(epochs=2, lr=1e-3)
+    config = TrainConfig(epochs=2, lr=1e-3, seeds=2)
     texts = out.parent / "texts"
     texts.mkdir()
     rows = [{"text": f"bravi {hashlib.sha256(bytes([i])).hexdigest()}"} for i in range(40)]
@@ -153,7 +153,12 @@ def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactor
         "majority",
         "structure_rules",
         "tfidf_logistic_regression",
+        "frozen_encoder",
+        "spacy_textcat",
+        "one_annotator_by_another",
     }
+    assert all(len(found["seeds"]) == 2 for found in figures.values())
+    assert figures["real"]["by_source"]["podcast"]["n"] == 20
     return out
 
 
@@ -345,24 +350,42 @@ def test_the_exported_network_agrees_with_torch(model: Path) -> None:
         np.testing.assert_allclose(row, expected, atol=0.05)
 
 
-def test_training_is_deterministic(
-    encoder: Path, labelled: Path, model: Path, tmp_path: Path
+def test_training_is_deterministic_and_goes_on_after_a_kill(
+    encoder: Path, labelled: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from intimacy.training import finetune
     from intimacy.training.config import TrainConfig
-    from intimacy.training.finetune import train
 
-    config = TrainConfig(epochs=2, lr=1e-3)
-    train(
-        labelled,
-        tmp_path / "m",
-        encoder=str(encoder),
-        config=config,
-        name="tiny",
-        version="0",
-        text_root=model.parent / "texts",
-    )
+    made, one = [], finetune._one
+
+    def killed_at_the_second(folder: Path, *rest: object) -> None:
+        if len(made) == 1:
+            made.append(None)
+            (folder / "half").mkdir(parents=True)
+            raise KeyboardInterrupt
+        made.append(folder.name)
+        one(folder, *rest)  # type: ignore[arg-type]
+
+    def run() -> None:
+        finetune.train(
+            labelled,
+            tmp_path / "m",
+            encoder=str(encoder),
+            config=TrainConfig(epochs=2, lr=1e-3, seeds=2),
+            name="tiny",
+            version="0",
+            text_root=model.parent / "texts",
+        )
+
+    monkeypatch.setattr(finetune, "_one", killed_at_the_second)
+    with pytest.raises(KeyboardInterrupt):
+        run()
+    assert not (tmp_path / "m").exists()
+    run()
+    assert made == ["seed-7", None, "seed-8"]
     first, second = (open_bundle(path).manifest for path in (model, tmp_path / "m"))
     assert first.files == second.files and first.temperature == second.temperature
+    assert [path.name for path in tmp_path.iterdir()] == ["m"]
 
 
 def test_corpora_that_cannot_serve_are_refused(

@@ -29,12 +29,6 @@ SIZES = (20, 50, 100, 200)
 COVERAGES = (0.9, 0.8)
 _MIXES = 50
 _FITTED = ("train", "dev")
-TITLES = {
-    "test": "held-out creators (authored)",
-    "challenge": "the boundary cases of the codebook (authored)",
-    "real": "real comments",
-}
-"""What the sets of the bundled corpus are."""
 _OUT = {Reason.OUT_OF_SCOPE, Reason.NOT_ITALIAN, Reason.TOO_SHORT, Reason.EMPTY}
 
 
@@ -62,7 +56,9 @@ def assess(
         ``brier``, ``aurc``, ``macro_f1_at`` (coverage → figure), ``coverage``,
         ``accuracy_where_labelled``, ``share_error`` (threads → mean total variation distance of
         corrected and of counted shares), ``reliability``, ``confusion`` (truth in rows),
-        ``scope``.
+        ``scope``, ``pairs`` (contrast twins: their number, and the share of those of which every
+        member is right, by candidate), ``by_source`` (source → threads, figure and interval over
+        the labels that it has enough of), ``prevalence`` (assumed mix → figures under it).
 
     Raises:
         CorpusError: When no item has a label.
@@ -79,6 +75,8 @@ def assess(
     candidates: dict[str, Sequence[Hashable]] = {"model": best, **(rivals or {})}
     clusters = [item.cluster for item in inside]
     table = {name: _row(truth, said, labels, clusters) for name, said in candidates.items()}
+    if annotators := _annotators(inside, labels):
+        table["one_annotator_by_another"] = annotators
     scored = [i for i, p in enumerate(found) if p.scores]
     scores = np.array([[found[i].scores[n] for n in LABELS] for i in scored]).reshape(-1, 4)
     index = np.array([LABELS.index(truth[i]) for i in scored], dtype=np.int64)
@@ -117,6 +115,9 @@ def assess(
             [truth[i] for i in scored], [best[i] for i in scored], LABELS
         ),
         "scope": _scope(items, predictions),
+        "pairs": _pairs(inside, candidates),
+        "by_source": _by_source(inside, best),
+        "prevalence": _prevalence(classifier.manifest, scores, index, labels),
     }
 
 
@@ -211,6 +212,99 @@ def _row(
     }
 
 
+def _annotators(inside: Sequence[AnnotatedThread], labels: Sequence[str]) -> dict[str, Any] | None:
+    """F1 of the first blind annotator measured by the second, where both gave a label.
+
+    The ceiling for a model that learnt from such votes; F1 is the same the other way round.
+    """
+    both = []
+    for item in inside:
+        blind = [vote for vote in item.votes if not vote.get("adjudicates")][:2]
+        said = [vote.get("label") for vote in blind]
+        if len(said) == 2 and all(said):
+            both.append((str(said[0]), str(said[1]), item.cluster))
+    if len(both) < ENOUGH:
+        return None
+    first, second, clusters = zip(*both, strict=True)
+    return _row(second, first, labels, clusters) | {"n": len(both)}
+
+
+def _pairs(
+    inside: Sequence[AnnotatedThread], candidates: Mapping[str, Sequence[Hashable]]
+) -> dict[str, Any]:
+    """Contrast twins (Gardner et al. 2020): a pair counts where both of its threads are right."""
+    members: dict[str, list[int]] = {}
+    for row, item in enumerate(inside):
+        if item.pair_id is not None:
+            members.setdefault(item.pair_id, []).append(row)
+    pairs = [rows for rows in members.values() if len(rows) > 1]
+    return {
+        "n": len(pairs),
+        "consistent": {
+            name: _r(
+                sum(all(said[i] == str(inside[i].label) for i in rows) for rows in pairs)
+                / len(pairs)
+            )
+            for name, said in candidates.items()
+        }
+        if pairs
+        else {},
+    }
+
+
+def _by_source(inside: Sequence[AnnotatedThread], best: Sequence[str]) -> dict[str, Any]:
+    rows: dict[str, list[int]] = {}
+    for i, item in enumerate(inside):
+        if item.source is not None:
+            rows.setdefault(item.source, []).append(i)
+    out = {}
+    for source, mine in sorted(rows.items(), key=lambda found: -len(found[1])):
+        truth = [str(inside[i].label) for i in mine]
+        labels = [name for name in LABELS if truth.count(name) >= ENOUGH]
+        found = _row(
+            truth, [best[i] for i in mine], labels or LABELS, [inside[i].cluster for i in mine]
+        )
+        out[source] = {
+            "n": len(mine),
+            "labels": labels,
+            "accuracy": _r(sum(best[i] == str(inside[i].label) for i in mine) / len(mine)),
+            "macro_f1": found["macro_f1"] if labels else None,
+            "interval": found["interval"] if labels else None,
+        }
+    return out
+
+
+def _prevalence(
+    manifest: Manifest,
+    scores: npt.NDArray[np.float64],
+    index: npt.NDArray[np.int64],
+    labels: Sequence[str],
+) -> dict[str, Any]:
+    """The same scores under other assumed mixes: what choosing one does (Saerens et al. 2002)."""
+    if not len(scores):
+        return {}
+    declared = np.array([manifest.prior.get(name, 1 / len(LABELS)) for name in LABELS])
+    mixes = {
+        "declared": declared,
+        "uniform": np.full(len(LABELS), 1 / len(LABELS)),
+        "of this set": np.bincount(index, minlength=len(LABELS)) / len(index),
+    }
+    out = {}
+    for name, mix in mixes.items():
+        moved = scores * mix / declared.clip(min=1e-9)
+        moved /= moved.sum(1, keepdims=True).clip(min=1e-12)
+        said = moved.argmax(1)
+        figure = evaluation.macro_f1([LABELS[i] for i in index], [LABELS[i] for i in said], labels)
+        out[name] = {
+            "mix": {label: _r(float(share)) for label, share in zip(LABELS, mix, strict=True)},
+            "macro_f1": _r(figure),
+            "accuracy": _r(float((said == index).mean())),
+            "ece": _r(evaluation.calibration_error(moved.max(1), said == index)),
+            "brier": _r(evaluation.brier(moved, index)),
+        }
+    return out
+
+
 def _scope(items: Sequence[AnnotatedThread], predictions: Sequence[Prediction]) -> dict[str, Any]:
     truth = [bool(item.flags) for item in items]
     said = [p.reason in _OUT for p in predictions]
@@ -220,103 +314,3 @@ def _scope(items: Sequence[AnnotatedThread], predictions: Sequence[Prediction]) 
 
 def _r(value: float | None) -> float | None:
     return None if value is None else round(value, 4)
-
-
-# -- the same for people
-
-
-def text(found: Mapping[str, Any]) -> str:
-    """A few lines for a terminal."""
-    wide = max(len(name) for name in found["macro_f1"]) + 2
-    lines = [
-        f"{found['n']} threads in scope of {found['clusters']} creators; macro-F1 over "
-        + ", ".join(found["labels"]),
-        f"{'':{wide}}{'macro-F1':<24}" + "".join(f"{name:>13}" for name in LABELS),
-    ]
-    for name, row in found["macro_f1"].items():
-        low, high = row["interval"]
-        figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
-        cells = "".join(f"{row['f1'][label]:>13.3f}" for label in LABELS)
-        lines.append(f"{name.replace('_', ' '):{wide}}{figure:<24}{cells}")
-    return "\n".join([*lines, *_prose(found)])
-
-
-def markdown(found: Mapping[str, Any], *, title: str) -> str:
-    """A section of a report: the table, the reliability diagram, the confusion matrix."""
-    head = " | ".join(LABELS)
-    rows = [
-        f"| {name.replace('_', ' ')} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
-        f"{row['interval'][1]:.3f}] | "
-        + " | ".join(f"{row['f1'][label]:.3f}" for label in LABELS)
-        + " |"
-        for name, row in found["macro_f1"].items()
-    ]
-    counts = " | ".join(str(found["n_by_label"][label]) for label in LABELS)
-    diagram = [
-        f"| {b['confidence']:.2f} | {b['accuracy']:.2f} | {b['n']} | `{_bar(b)}` |"
-        for b in found["reliability"]
-    ]
-    matrix = [
-        f"| **{name}** | " + " | ".join(map(str, row)) + " |"
-        for name, row in zip(LABELS, found["confusion"], strict=True)
-    ]
-    return "\n".join(
-        [
-            f"### {found['n']} threads in scope: {title}",
-            "",
-            f"| | macro-F1 over {', '.join(found['labels'])} | {head} |",
-            "|---" * (len(LABELS) + 2) + "|",
-            f"| threads | {found['n']} | {counts} |",
-            *rows,
-            "",
-            *_prose(found),
-            "",
-            "Reliability: in each bin the bar is the accuracy, the mark what was promised.",
-            "",
-            "| confidence | accuracy | threads | |",
-            "|---|---|---|---|",
-            *diagram,
-            "",
-            "Truth in rows, best score in columns:",
-            "",
-            f"| | {head} |",
-            "|---" * (len(LABELS) + 1) + "|",
-            *matrix,
-        ]
-    )
-
-
-_WIDTH = 40
-
-
-def _bar(found: Mapping[str, Any]) -> str:
-    cells = ["█" if i < found["accuracy"] * _WIDTH else "·" for i in range(_WIDTH)]
-    cells[min(_WIDTH - 1, int(found["confidence"] * _WIDTH))] = "|"
-    return "".join(cells)
-
-
-def _prose(found: Mapping[str, Any]) -> list[str]:
-    brier = "" if found["brier"] is None else f"; Brier {found['brier']:.3f}"
-    at = ", ".join(f"{value:.3f} at {share}" for share, value in found["macro_f1_at"].items())
-    errors = ", ".join(
-        f"{row['corrected']:.3f} ({row['counted']:.3f}) at {size}"
-        for size, row in found["share_error"].items()
-    )
-    return [
-        f"Expected calibration error (15 bins of equal mass) {found['ece']:.3f}, of which a "
-        f"perfect model of this size has {found['ece_by_chance']:.3f}{brier}; area under the "
-        f"risk–coverage curve {found['aurc']:.3f}.",
-        f"Answers {found['coverage']:.0%} of the threads in scope, and is right on "
-        f"{found['accuracy_where_labelled']:.0%} of those. Macro-F1 of the most confident: {at}.",
-        f"Distance of a creator's shares from the truth, corrected (and counted), by threads: "
-        f"{errors}.",
-        f"Out of scope or not Italian: F1 {found['scope']['f1_out']:.2f} over "
-        f"{found['scope']['n_out']} such threads.",
-    ]
-
-
-def report(figures: Mapping[str, Mapping[str, Any]]) -> str:
-    """Sections of several sets, in Markdown."""
-    return "\n\n".join(
-        markdown(found, title=TITLES.get(name, name)) for name, found in figures.items()
-    )

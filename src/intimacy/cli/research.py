@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -73,7 +74,7 @@ def evaluate(
     """
     from importlib import util
 
-    from intimacy import assessment, store
+    from intimacy import assessment, scorecard, store
     from intimacy.classifier import load_model
     from intimacy.corpus import load_corpus
     from intimacy.errors import CorpusError
@@ -87,24 +88,23 @@ def evaluate(
         )
     train = [item for item in items if item.split == "train"]
     classifier, figures = load_model(folder), {}
-    for name, part in parts.items():
-        if train and util.find_spec("sklearn"):
-            from intimacy.training import results
+    rivals: Callable[[Any], Any] = partial(assessment.simple_rivals, train=train)
+    if train and util.find_spec("sklearn") and util.find_spec("torch"):
+        from intimacy.training import results
 
-            rivals = results.rivals(part, train)
-        else:
-            rivals = assessment.simple_rivals(part, train)
-        figures[name] = assessment.assess(classifier, part, rivals=rivals, progress=None)
+        rivals = partial(results.answers, results.fit_baselines(train), train=train)
+    for name, part in parts.items():
+        figures[name] = assessment.assess(classifier, part, rivals=rivals(part), progress=None)
     if page is not None:
         head = f"# {classifier.bundle.model_id} on {corpus.name}\n\n"
         with writing(page) as stream:
-            stream.write((head + assessment.report(figures) + "\n").encode())
+            stream.write((head + scorecard.report(figures) + "\n").encode())
     if kind == "json":
         found = {"model_id": classifier.bundle.model_id, "sets": figures}
         sys.stdout.buffer.write(store.encode_line(found))
     else:
         for name, found in figures.items():
-            click.echo(f"== {name}\n{assessment.text(found)}\n")
+            click.echo(f"== {name}\n{scorecard.text(found)}\n")
 
 
 @click.command()

@@ -1,24 +1,34 @@
-"""What a model without a transformer makes of the same threads."""
+"""What everything simpler makes of the same threads: learnt from ``train``, asked about the others.
+
+Every baseline is bound by the facts that bind the model (`intimacy.classifier.possible`).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import random
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
+import torch
+from transformers import AutoModel, AutoTokenizer
 
 from intimacy.annotation import AnnotatedThread
+from intimacy.backends import Batch, batches
 from intimacy.classifier import possible
 from intimacy.errors import require
+from intimacy.render import SEGMENTS, RenderConfig, Renderer
+from intimacy.training.model import POOLED
+from intimacy.training.progress import Progress
+
+Predictor = Callable[[Sequence[AnnotatedThread]], list[str]]
+"""Labels for threads."""
 
 
-def tfidf_logistic_regression(
-    train: Sequence[AnnotatedThread], test: Sequence[AnnotatedThread]
-) -> list[str]:
-    """Labels for ``test`` from words and characters of the turns, tagged by role.
-
-    Args:
-        train: Labelled threads in scope.
-        test: Threads to label.
+def tfidf_logistic_regression(train: Sequence[AnnotatedThread]) -> Predictor:
+    """Words and characters of the turns, tagged by role, under a logistic regression.
 
     Raises:
         MissingExtraError: When scikit-learn is not installed.
@@ -32,12 +42,120 @@ def tfidf_logistic_regression(
     )
     model = pipeline.make_pipeline(features, linear.LogisticRegression(max_iter=2_000, C=10.0))
     model.fit([_flat(i) for i in train], [str(i.label) for i in train])
-    scores = model.predict_proba([_flat(i) for i in test])
-    # The same facts bind every candidate.
-    names = [str(name) for name in model.classes_]
-    open_ = [possible(i.thread) for i in test]
+
+    def predict(items: Sequence[AnnotatedThread]) -> list[str]:
+        return _decided(model.predict_proba([_flat(i) for i in items]), model.classes_, items)
+
+    return predict
+
+
+def frozen_encoder(
+    train: Sequence[AnnotatedThread], *, encoder: str, render: RenderConfig
+) -> Predictor:
+    """A logistic regression on the states of an encoder that is left as it is.
+
+    The views are those of the model (whole thread, caption, each side), the strength is chosen
+    by cross-validation over creators.
+
+    Args:
+        train: Labelled threads in scope.
+        encoder: transformers folder or hub name.
+        render: Budget of the threads.
+    """
+    linear = require("sklearn.linear_model", extra="train")
+    pipeline = require("sklearn.pipeline", extra="train")
+    scaling = require("sklearn.preprocessing", extra="train")
+    selection = require("sklearn.model_selection", extra="train")
+    network = AutoModel.from_pretrained(encoder, dtype=torch.float32).eval()
+    renderer = Renderer(AutoTokenizer.from_pretrained(encoder).backend_tokenizer, render)
+    classifier = pipeline.make_pipeline(
+        scaling.StandardScaler(), linear.LogisticRegression(max_iter=1_000)
+    )
+    search = selection.GridSearchCV(
+        classifier,
+        {"logisticregression__C": [1e-4, 1e-3, 1e-2]},
+        scoring="f1_macro",
+        cv=selection.GroupKFold(3),
+    )
+    groups = [item.cluster for item in train]
+    search.fit(_views(network, renderer, train), [str(i.label) for i in train], groups=groups)
+
+    def predict(items: Sequence[AnnotatedThread]) -> list[str]:
+        found = search.predict_proba(_views(network, renderer, items))
+        return _decided(found, search.classes_, items)
+
+    return predict
+
+
+@torch.inference_mode()
+def _views(
+    network: Any, renderer: Renderer, items: Sequence[AnnotatedThread]
+) -> npt.NDArray[np.float32]:
+    """Mean states of every view side by side, shape ``(n, views * width)``."""
+    inputs = [renderer.render(item.thread) for item in items]
+    out = np.zeros((len(items), len(POOLED) * network.config.hidden_size), np.float32)
+    for rows in batches([len(item.ids) for item in inputs]):
+        batch = Batch.of([inputs[i] for i in rows])
+        mask = torch.from_numpy(batch.attention_mask)
+        hidden = network(torch.from_numpy(batch.input_ids), mask).last_hidden_state
+        segments = torch.from_numpy(batch.segments)
+        views = torch.stack(
+            [mask.bool(), *(segments == SEGMENTS.index(view) for view in POOLED[1:])], 1
+        ).float()
+        pooled = views @ hidden / views.sum(-1, keepdim=True).clamp(min=1)
+        out[rows] = pooled.flatten(1).numpy()
+    return out
+
+
+def spacy_textcat(train: Sequence[AnnotatedThread], *, epochs: int = 8, seed: int = 0) -> Predictor:
+    """spaCy's text classifier as it comes (bag of words and a small CNN), trained from nothing.
+
+    Args:
+        train: Labelled threads in scope.
+        epochs: Passes over them.
+        seed: Of the weights and the order.
+
+    Raises:
+        MissingExtraError: When spaCy is not installed.
+    """
+    spacy = require("spacy", extra="spacy")
+    training = require("spacy.training", extra="spacy")
+    util = require("spacy.util", extra="spacy")
+    util.fix_random_seed(seed)
+    nlp = spacy.blank("it")
+    nlp.add_pipe("textcat")
+    names = sorted({str(i.label) for i in train})
+    examples = [
+        training.Example.from_dict(
+            nlp.make_doc(_flat(i)), {"cats": {name: float(name == i.label) for name in names}}
+        )
+        for i in train
+    ]
+    optimizer = nlp.initialize(lambda: examples)
+    rng = random.Random(seed)
+    with warnings.catch_warnings(), Progress("spaCy textcat", total=epochs, unit="epoch") as bar:
+        warnings.simplefilter("ignore")
+        for _ in range(epochs):
+            rng.shuffle(examples)
+            losses: dict[str, float] = {}
+            for some in util.minibatch(examples, size=32):
+                nlp.update(some, drop=0.2, sgd=optimizer, losses=losses)
+            bar.step(loss=f"{losses['textcat']:.3f}")
+
+    def predict(items: Sequence[AnnotatedThread]) -> list[str]:
+        found = [doc.cats for doc in nlp.pipe([_flat(i) for i in items])]
+        return _decided(np.array([[c[n] for n in names] for c in found]), names, items)
+
+    return predict
+
+
+def _decided(
+    scores: npt.NDArray[np.float64], names: Sequence[str], items: Sequence[AnnotatedThread]
+) -> list[str]:
+    """The best label that the structure of each thread allows."""
+    open_ = [possible(i.thread) for i in items]
     mask = np.array([[name in allowed for name in names] for allowed in open_])
-    return [names[i] for i in np.where(mask, scores, -1.0).argmax(1)]
+    return [str(names[i]) for i in np.where(mask, scores, -1.0).argmax(1)]
 
 
 def _flat(item: AnnotatedThread) -> str:

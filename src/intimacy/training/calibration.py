@@ -29,6 +29,9 @@ def calibrate(
 ) -> Manifest:
     """The manifest with temperatures, threshold and confusion matrix.
 
+    Scores hold for the prevalence that the manifest declares (``prior``): development threads are
+    weighted to it.
+
     The temperatures minimise the negative log-likelihood of the vote distributions (Guo et al.
     2017). The threshold is the lowest at which the answers on dev are wrong no more often than
     ``config.coverage_risk``; where none is, the highest tried.
@@ -46,7 +49,11 @@ def calibrate(
     allowed = np.array([[n in possible(dev[i].thread) for n in _LABELS] for i in rows])
     raw = np.where(allowed, raw, -np.inf)
     target = np.array([[dev[i].target.get(n, 0.0) for n in _LABELS] for i in rows]) * allowed
-    temperature = _temperature(raw, target)
+    # As if the labels were as frequent on dev as the manifest declares.
+    shares = target.sum(0) / target.sum()
+    declared = np.array([manifest.prior.get(n, 0.0) for n in _LABELS])
+    weights = target @ np.where(shares > 0, declared / shares.clip(min=1e-9), 1.0)
+    temperature = _temperature(raw, target * weights[:, None])
     scores = softmax(raw / temperature)
     truth = np.array([_LABELS.index(str(dev[i].label)) for i in rows])
     right = scores.argmax(1) == truth

@@ -201,6 +201,9 @@ class TrainConfig:
     coverage_risk: float = 0.10
     """Error rate that the abstention threshold aims at among the threads it answers."""
     seed: int = 7
+    seeds: int = 1
+    """Networks to train, each from the next seed; the one with the lowest development loss is
+    shipped, and the figures of all are reported."""
 
 
 def load(kind: type[C], source: str | Path | None) -> C:

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import AutoTokenizer
 
@@ -27,7 +28,7 @@ from intimacy import bundle as bundles
 from intimacy import corpus as corpora
 from intimacy.annotation import AnnotatedThread
 from intimacy.backends import Batch
-from intimacy.bundle import HEADS, Manifest
+from intimacy.bundle import HEADS, Bundle, Manifest
 from intimacy.classifier import Classifier, possible
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
@@ -64,6 +65,9 @@ def train(
 ) -> str:
     """Fine-tune, export, calibrate, evaluate; write the model folder.
 
+    With several seeds a run that was killed goes on after the last network it finished, unless
+    anything about it is another.
+
     Args:
         corpus: JSONL file or folder, see `intimacy.corpus`.
         out: Folder to write; appears only when it is whole.
@@ -86,9 +90,6 @@ def train(
     parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
     _check(parts)
     _warn_of_leaks(parts)
-    work = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(work, ignore_errors=True)
-    work.mkdir(parents=True)
     tokenizer = AutoTokenizer.from_pretrained(encoder).backend_tokenizer
     found = [tokenizer.id_to_token(i) for i in range(len(SPECIAL_TOKENS))]
     if found != list(SPECIAL_TOKENS):
@@ -96,30 +97,28 @@ def train(
             f"{encoder}: the tokenizer starts with {found}; expected {list(SPECIAL_TOKENS)}. "
             "Make one with 'intimacy distill'"
         )
-    renderer = Renderer(tokenizer, config.render)
-    torch.manual_seed(config.seed)
-    network = from_encoder(encoder, HEADS, dropout=config.dropout).to(device)
-    _fit(network, parts["train"], parts["dev"], renderer, config, work / "metrics.jsonl")
-    network.to("cpu")
-    save(network, work)
-    tokenizer.save(str(work / "tokenizer.json"))
-    export(network, work / "model.onnx")
-    prior = _prior(parts["train"])
-    manifest = Manifest(name=name, version=version, render=config.render, prior=prior)
-    bundles.write_manifest(work, manifest)
-    exported = Classifier(bundles.open_bundle(work))
-    manifest = calibration.calibrate(exported, manifest, parts["dev"], config)
-    bundles.write_manifest(work, manifest)
-    finished = Classifier(bundles.open_bundle(work))
-    figures = results.evaluate(finished, parts)
-    files = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
+    made = {
+        "config": asdict(config),
+        "encoder": Path(encoder).name,
+        "encoder_digest": _digest_of(encoder),
+        "corpus": {file.name: bundles.digest(file) for file in corpora.corpus_files(corpus)},
+    }
+    work = _workshop(out, made | {"name": name, "version": version})
+    blank = Manifest(name=name, version=version, render=config.render, prior=_prior(parts["train"]))
+    networks = []
+    for seed in range(config.seed, config.seed + config.seeds):
+        folder = work / f"seed-{seed}"
+        if not (folder / bundles.MANIFEST).is_file():
+            _one(folder, parts, tokenizer, replace(config, seed=seed), blank, encoder, device)
+        networks.append(bundles.open_bundle(folder))
+    chosen = min(networks, key=lambda bundle: float(bundle.manifest.training["dev_loss"]))
+    figures = results.evaluate(chosen, networks, parts, encoder=encoder)
     manifest = replace(
-        manifest,
-        files={file: bundles.digest(work / file) for file in files},
+        chosen.manifest,
+        files={file: bundles.digest(chosen.path / file) for file in _FILES},
         training={
-            "config": asdict(config),
-            "encoder": Path(encoder).name,
-            "corpus": {file.name: bundles.digest(file) for file in corpora.corpus_files(corpus)},
+            **made,
+            **chosen.manifest.training,
             "threads": {part: len(members) for part, members in parts.items()},
             "personas": {
                 part: len({i.persona for i in m if i.persona}) for part, m in parts.items()
@@ -131,14 +130,64 @@ def train(
             + (" --text-root PATH" if text_root else ""),
             "real_comments": sum(item.source is not None for item in parts["train"]),
             "figures": figures,
-            "behaviour": results.behave(finished, parts),
+            "parity": results.parity(chosen, parts),
+            "behaviour": results.behave(chosen, parts),
         },
     )
-    bundles.write_manifest(work, manifest)
-    (work / "README.md").write_text(results.card(manifest), "utf-8")
+    bundles.write_manifest(chosen.path, manifest)
+    (chosen.path / "README.md").write_text(results.card(manifest), "utf-8")
     shutil.rmtree(out, ignore_errors=True)
-    work.replace(out)
+    chosen.path.replace(out)
+    shutil.rmtree(work)
     return json.dumps(figures, ensure_ascii=False, indent=2)
+
+
+_FILES = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
+
+
+def _digest_of(encoder: str) -> str | None:
+    """SHA-256 of the weights of a local encoder; None for one that a hub delivers."""
+    weights = Path(encoder) / "model.safetensors"
+    return bundles.digest(weights) if weights.is_file() else None
+
+
+def _workshop(out: Path, run: dict[str, Any]) -> Path:
+    """The folder of an unfinished run, emptied when it is of another one."""
+    work = out.with_name(f".{out.name}.partial")
+    said, place = json.dumps(run, sort_keys=True, indent=2), work / "run.json"
+    if not place.is_file() or place.read_text("utf-8") != said:
+        shutil.rmtree(work, ignore_errors=True)
+        work.mkdir(parents=True)
+        place.write_text(said, "utf-8")
+    return work
+
+
+def _one(
+    folder: Path,
+    parts: dict[str, list[AnnotatedThread]],
+    tokenizer: Tokenizer,
+    config: TrainConfig,
+    manifest: Manifest,
+    encoder: str,
+    device: str,
+) -> None:
+    """One network: trained, exported, calibrated. The manifest comes last."""
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    torch.manual_seed(config.seed)
+    network = from_encoder(encoder, HEADS, dropout=config.dropout).to(device)
+    renderer = Renderer(tokenizer, config.render)
+    dev_loss = _fit(
+        network, parts["train"], parts["dev"], renderer, config, folder / "metrics.jsonl"
+    )
+    network.to("cpu")
+    save(network, folder)
+    tokenizer.save(str(folder / "tokenizer.json"))
+    export(network, folder / "model.onnx")
+    uncalibrated = Classifier(Bundle(folder, manifest, manifest.name))
+    calibrated = calibration.calibrate(uncalibrated, manifest, parts["dev"], config)
+    training = {"seed": config.seed, "dev_loss": dev_loss}
+    bundles.write_manifest(folder, replace(calibrated, training=training))
 
 
 def _check(parts: dict[str, list[AnnotatedThread]]) -> None:
@@ -213,8 +262,11 @@ def _fit(
     renderer: Renderer,
     config: TrainConfig,
     log: Path,
-) -> None:
-    """Train with early stopping on the development loss; leaves the best weights in place."""
+) -> float:
+    """Train with early stopping on the development loss; leaves the best weights in place.
+
+    Returns: Their loss.
+    """
     variation = Variation(train_items, config)
     dev = [_example(item) for item in dev_items]
     dev_inputs = [renderer.render(item.thread) for item in dev_items]
@@ -249,6 +301,7 @@ def _fit(
                 if waited > config.patience:
                     break
     network.load_state_dict(best)
+    return best_loss
 
 
 def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimizer:

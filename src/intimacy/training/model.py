@@ -7,11 +7,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 from transformers import AutoConfig, AutoModel
 
+from intimacy.backends import Batch
 from intimacy.bundle import columns
 from intimacy.errors import BundleError
 from intimacy.render import SEGMENTS
@@ -119,3 +122,21 @@ def load(folder: Path, heads: Mapping[str, Sequence[Any]]) -> ThreadModel:
     except RuntimeError as exc:
         raise BundleError(f"{folder}: model.safetensors does not fit config.json") from exc
     return model.eval()
+
+
+class TorchBackend:
+    """The network as it was trained, in single precision; see `intimacy.backends.Backend`."""
+
+    def __init__(self, model: ThreadModel) -> None:
+        self._model = model.eval()
+
+    def logits(self, batch: Batch) -> npt.NDArray[np.float32]:
+        """See `intimacy.backends.Backend`."""
+        return self.explain(batch)[0]
+
+    @torch.inference_mode()
+    def explain(self, batch: Batch) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
+        """See `intimacy.backends.Backend`."""
+        arrays = (batch.input_ids, batch.attention_mask, batch.segments)
+        logits, contributions = self._model.explain(*map(torch.from_numpy, arrays))
+        return logits.numpy(), contributions.numpy()

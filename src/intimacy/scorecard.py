@@ -1,0 +1,149 @@
+"""Figures of `intimacy.assessment`, for people: lines for a terminal, sections of a report."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Mapping
+from typing import Any
+
+from intimacy.assessment import LABELS
+
+TITLES = {
+    "test": "held-out creators (authored)",
+    "challenge": "the boundary cases of the codebook (authored)",
+    "real": "real comments",
+}
+"""What the sets of the bundled corpus are."""
+
+
+def text(found: Mapping[str, Any]) -> str:
+    """A few lines for a terminal."""
+    wide = max(len(name) for name in found["macro_f1"]) + 2
+    lines = [
+        f"{found['n']} threads in scope of {found['clusters']} creators; macro-F1 over "
+        + ", ".join(found["labels"]),
+        f"{'':{wide}}{'macro-F1':<24}" + "".join(f"{name:>13}" for name in LABELS),
+    ]
+    for name, row in found["macro_f1"].items():
+        low, high = row["interval"]
+        figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
+        cells = "".join(f"{row['f1'][label]:>13.3f}" for label in LABELS)
+        lines.append(f"{name.replace('_', ' '):{wide}}{figure:<24}{cells}")
+    return "\n".join([*lines, *_prose(found)])
+
+
+def markdown(found: Mapping[str, Any], *, title: str) -> str:
+    """A section of a report: the table, the reliability diagram, the confusion matrix."""
+    head = " | ".join(LABELS)
+    rows = [
+        f"| {name.replace('_', ' ')} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
+        f"{row['interval'][1]:.3f}] | "
+        + " | ".join(f"{row['f1'][label]:.3f}" for label in LABELS)
+        + " |"
+        for name, row in found["macro_f1"].items()
+    ]
+    counts = " | ".join(str(found["n_by_label"][label]) for label in LABELS)
+    diagram = [
+        f"| {b['confidence']:.2f} | {b['accuracy']:.2f} | {b['n']} | `{_bar(b)}` |"
+        for b in found["reliability"]
+    ]
+    matrix = [
+        f"| **{name}** | " + " | ".join(map(str, row)) + " |"
+        for name, row in zip(LABELS, found["confusion"], strict=True)
+    ]
+    return "\n".join(
+        [
+            f"### {found['n']} threads in scope: {title}",
+            "",
+            f"| | macro-F1 over {', '.join(found['labels'])} | {head} |",
+            "|---" * (len(LABELS) + 2) + "|",
+            f"| threads | {found['n']} | {counts} |",
+            *rows,
+            "",
+            *_prose(found),
+            *_sources(found),
+            "",
+            "Reliability: in each bin the bar is the accuracy, the mark what was promised.",
+            "",
+            "| confidence | accuracy | threads | |",
+            "|---|---|---|---|",
+            *diagram,
+            "",
+            "Truth in rows, best score in columns:",
+            "",
+            f"| | {head} |",
+            "|---" * (len(LABELS) + 1) + "|",
+            *matrix,
+        ]
+    )
+
+
+_WIDTH = 40
+
+
+def _bar(found: Mapping[str, Any]) -> str:
+    cells = ["█" if i < found["accuracy"] * _WIDTH else "·" for i in range(_WIDTH)]
+    cells[min(_WIDTH - 1, int(found["confidence"] * _WIDTH))] = "|"
+    return "".join(cells)
+
+
+def _prose(found: Mapping[str, Any]) -> list[str]:
+    brier = "" if found["brier"] is None else f"; Brier {found['brier']:.3f}"
+    at = ", ".join(f"{value:.3f} at {share}" for share, value in found["macro_f1_at"].items())
+    errors = ", ".join(
+        f"{row['corrected']:.3f} ({row['counted']:.3f}) at {size}"
+        for size, row in found["share_error"].items()
+    )
+    lines = [
+        f"Expected calibration error (15 bins of equal mass) {found['ece']:.3f}, of which a "
+        f"perfect model of this size has {found['ece_by_chance']:.3f}{brier}; area under the "
+        f"risk–coverage curve {found['aurc']:.3f}.",
+        f"Answers {found['coverage']:.0%} of the threads in scope, and is right on "
+        f"{found['accuracy_where_labelled']:.0%} of those. Macro-F1 of the most confident: {at}.",
+        f"Distance of a creator's shares from the truth, corrected (and counted), by threads: "
+        f"{errors}.",
+        f"Out of scope or not Italian: F1 {found['scope']['f1_out']:.2f} over "
+        f"{found['scope']['n_out']} such threads.",
+    ]
+    if found["pairs"]["n"]:
+        shares = ", ".join(
+            f"{name.replace('_', ' ')} {share:.0%}"
+            for name, share in found["pairs"]["consistent"].items()
+        )
+        lines.append(f"Both twins right, of {found['pairs']['n']} contrast pairs: {shares}.")
+    if seeds := found.get("seeds"):
+        lines.append(
+            f"Macro-F1 over {len(seeds)} seeds: mean {statistics.fmean(seeds):.3f}, standard "
+            f"deviation {statistics.stdev(seeds):.3f}, from {min(seeds):.3f} to {max(seeds):.3f}; "
+            "the one here has the lowest loss on the development creators."
+        )
+    if mixes := found["prevalence"]:
+        effects = "; ".join(
+            f"{name} ({', '.join(f'{share:.2f}' for share in row['mix'].values())}): macro-F1 "
+            f"{row['macro_f1']:.3f}, calibration error {row['ece']:.3f}, Brier {row['brier']:.3f}"
+            for name, row in mixes.items()
+        )
+        lines.append(f"Under other assumed shares of {', '.join(LABELS)}: {effects}.")
+    return lines
+
+
+def _sources(found: Mapping[str, Any]) -> list[str]:
+    """A table by source, where there are several."""
+    if len(found["by_source"]) < 2:
+        return []
+    rows = []
+    for name, row in found["by_source"].items():
+        figure = "—"
+        if row["macro_f1"] is not None:
+            low, high = row["interval"]
+            figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
+        labels = ", ".join(row["labels"]) or "none has enough"
+        rows.append(f"| {name} | {row['n']} | {row['accuracy']:.3f} | {figure} | {labels} |")
+    return ["", "| source | threads | accuracy | macro-F1 | over |", "|---" * 5 + "|", *rows]
+
+
+def report(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Sections of several sets, in Markdown."""
+    return "\n\n".join(
+        markdown(found, title=TITLES.get(name, name)) for name, found in figures.items()
+    )
