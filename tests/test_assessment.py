@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from intimacy import assessment, corpus, evaluation
+from intimacy import assessment, corpus, evaluation, scorecard
 from intimacy.classifier import load_model
 from intimacy.cli import main
 from intimacy.errors import CorpusError
@@ -71,6 +73,34 @@ def test_the_figures_are_those_of_the_predictions(few: Path) -> None:
     errors = found["share_error"]
     assert errors["200"]["corrected"] < errors["20"]["corrected"]
     assert all(0 <= value <= 1 for row in errors.values() for value in row.values())
+
+
+def test_twins_sources_annotators_and_mixes(few: Path) -> None:
+    items = assessment.sets(corpus.load_corpus(few))["test"]
+    twins = Counter(i.pair_id for i in items if i.pair_id and i.label is not None)
+    rivals = assessment.simple_rivals(items, [])
+    perfect = [str(i.label) for i in items if i.label is not None]
+    found = assessment.assess(load_model(), items, rivals=rivals | {"perfect": perfect})
+    pairs = found["pairs"]
+    assert pairs["n"] == sum(n > 1 for n in twins.values()) > 5
+    assert pairs["consistent"]["perfect"] == 1.0
+    assert pairs["consistent"]["majority"] < pairs["consistent"]["model"] < 1.0
+    row = found["macro_f1"]["one_annotator_by_another"]
+    assert row["interval"][0] < row["macro_f1"] < 1.0 and row["n"] > 50
+    mixes = found["prevalence"]
+    assert mixes["declared"]["macro_f1"] == found["macro_f1"]["model"]["macro_f1"]
+    assert mixes["declared"]["ece"] == found["ece"] and mixes["declared"]["brier"] == found["brier"]
+    shares = [n / found["n"] for n in found["n_by_label"].values()]
+    assert list(mixes["of this set"]["mix"].values()) == pytest.approx(shares, abs=1e-4)
+    assert found["by_source"] == {}
+    joined = [replace(i, source="video" if n % 4 else "forum") for n, i in enumerate(items)]
+    by_source = assessment.assess(load_model(), joined)["by_source"]
+    assert list(by_source) == ["video", "forum"]
+    assert sum(row["n"] for row in by_source.values()) == found["n"]
+    assert by_source["forum"]["macro_f1"] is None, "too few of any label for a mean"
+    section = scorecard.markdown({**found, "by_source": by_source, "seeds": [0.8, 0.9]}, title="x")
+    assert "| forum |" in section and "Macro-F1 over 2 seeds: mean 0.850" in section
+    assert "contrast pairs" in section and "other assumed shares" in section
 
 
 def test_the_command_prints_json_and_a_report(few: Path, tmp_path: Path) -> None:

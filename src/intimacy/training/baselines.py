@@ -13,14 +13,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoModel, AutoTokenizer
+from transformers import AutoTokenizer
 
 from intimacy.annotation import AnnotatedThread
 from intimacy.backends import Batch, batches
 from intimacy.classifier import possible
 from intimacy.errors import require
 from intimacy.render import SEGMENTS, RenderConfig, Renderer
-from intimacy.training.model import POOLED
+from intimacy.training.model import POOLED, open_encoder
 from intimacy.training.progress import Progress
 
 Predictor = Callable[[Sequence[AnnotatedThread]], list[str]]
@@ -66,7 +66,7 @@ def frozen_encoder(
     pipeline = require("sklearn.pipeline", extra="train")
     scaling = require("sklearn.preprocessing", extra="train")
     selection = require("sklearn.model_selection", extra="train")
-    network = AutoModel.from_pretrained(encoder, dtype=torch.float32).eval()
+    network = open_encoder(encoder).eval()
     renderer = Renderer(AutoTokenizer.from_pretrained(encoder).backend_tokenizer, render)
     classifier = pipeline.make_pipeline(
         scaling.StandardScaler(), linear.LogisticRegression(max_iter=1_000)

@@ -33,7 +33,7 @@ from intimacy.classifier import Classifier, possible
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, ModelInput, Renderer
 from intimacy.schema import Label
-from intimacy.training import calibration, loop, results
+from intimacy.training import calibration, card, loop, results
 from intimacy.training.config import TrainConfig
 from intimacy.training.export import export
 from intimacy.training.model import ThreadModel, from_encoder, save
@@ -103,7 +103,9 @@ def train(
         "encoder_digest": _digest_of(encoder),
         "corpus": {file.name: bundles.digest(file) for file in corpora.corpus_files(corpus)},
     }
-    work = _workshop(out, made | {"name": name, "version": version})
+    # How many seeds there are changes none of the networks.
+    alike = {**made, "name": name, "version": version, "config": asdict(replace(config, seeds=1))}
+    work = _workshop(out, alike)
     blank = Manifest(name=name, version=version, render=config.render, prior=_prior(parts["train"]))
     networks = []
     for seed in range(config.seed, config.seed + config.seeds):
@@ -132,10 +134,14 @@ def train(
             "figures": figures,
             "parity": results.parity(chosen, parts),
             "behaviour": results.behave(chosen, parts),
+            "agreement": results.agreement(parts),
+            "failures": results.failures(chosen, parts),
         },
     )
     bundles.write_manifest(chosen.path, manifest)
-    (chosen.path / "README.md").write_text(results.card(manifest), "utf-8")
+    about, notice = _text(corpus / "README.md"), _text(Path(encoder) / "NOTICE.md")
+    page = card.write(manifest, about=about, notice=notice)
+    (chosen.path / "README.md").write_text(page, "utf-8")
     shutil.rmtree(out, ignore_errors=True)
     chosen.path.replace(out)
     shutil.rmtree(work)
@@ -149,6 +155,10 @@ def _digest_of(encoder: str) -> str | None:
     """SHA-256 of the weights of a local encoder; None for one that a hub delivers."""
     weights = Path(encoder) / "model.safetensors"
     return bundles.digest(weights) if weights.is_file() else None
+
+
+def _text(path: Path) -> str | None:
+    return path.read_text("utf-8").strip() if path.is_file() else None
 
 
 def _workshop(out: Path, run: dict[str, Any]) -> Path:

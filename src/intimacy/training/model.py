@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 
 from intimacy.backends import Batch
 from intimacy.bundle import columns
@@ -91,13 +92,22 @@ class ThreadModel(nn.Module):
         return mixed
 
 
+def open_encoder(source: str) -> Any:
+    """A transformers encoder by path or hub name, in single precision, without a pooler."""
+    network = MODEL_MAPPING[type(AutoConfig.from_pretrained(source))]
+    takes = inspect.signature(network).parameters
+    bare = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+    # Plain attention: the fused one has no ONNX counterpart worth having at this size.
+    return AutoModel.from_pretrained(
+        source, dtype=torch.float32, attn_implementation="eager", **bare
+    )
+
+
 def from_encoder(
     source: str, heads: Mapping[str, Sequence[Any]], *, dropout: float = 0.1
 ) -> ThreadModel:
     """Fresh heads on a transformers encoder, by path or hub name."""
-    # Plain attention: the fused one has no ONNX counterpart worth having at this size.
-    encoder = AutoModel.from_pretrained(source, dtype=torch.float32, attn_implementation="eager")
-    return ThreadModel(encoder, heads, dropout=dropout)
+    return ThreadModel(open_encoder(source), heads, dropout=dropout)
 
 
 def save(model: ThreadModel, folder: Path) -> None:

@@ -1,4 +1,4 @@
-"""Figures on held-out personas beside the baselines of the same run, and the model card."""
+"""Figures on held-out personas beside the baselines of the same run."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from intimacy import assessment, behaviour, evaluation, scorecard
+from intimacy import assessment, audit, behaviour, evaluation
 from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import Bundle, Manifest
 from intimacy.classifier import Classifier
@@ -124,76 +124,49 @@ def behave(chosen: Bundle, parts: _Parts) -> dict[str, dict[str, float | int | N
     }
 
 
-def card(manifest: Manifest) -> str:
-    """The model card, every figure from the run that made the model."""
-    made = manifest.training
-    parts = ", ".join(
-        f"{part} {n} threads of {made['personas'][part]} creators"
-        for part, n in made["threads"].items()
-    )
-    prior = ", ".join(f"{name} {share:.2f}" for name, share in manifest.prior.items())
-    figures = scorecard.report(made["figures"])
-    real = made["real_comments"]
-    parity = made["parity"]
-    tests = "\n".join(
-        f"| {name} | {row['n']} | {'—' if row['rate'] is None else format(row['rate'], '.1%')} |"
-        for name, row in made["behaviour"].items()
-    )
-    return f"""---
-language: it
-license: apache-2.0
-library_name: intimacy
-tags: [text-classification, conversation, italian]
----
-# {manifest.name} {manifest.version}
+def agreement(parts: _Parts) -> dict[str, dict[str, float | None]]:
+    """Krippendorff's alpha of the blind annotators over all parts, by field, with its interval."""
+    items = [item for members in parts.values() for item in members]
+    return {
+        name: {
+            "alpha": _rounded(share.estimate),
+            "low": _rounded(share.low),
+            "high": _rounded(share.high),
+        }
+        for name, share in audit.agreement(items).items()
+    }
 
-Tags a thread under an Italian creator's post with one of four kinds of communicative intimacy:
-commercial, interactive, reciprocal, disclosive (docs/codebook.md says what each means). One
-transformer encoder, pooled by who speaks, with a head for the label, one for scope and one for
-each other attribute of the codebook.
 
-## What it was trained on
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 3)
 
-**Synthetic threads, written by a language model and annotated by language-model runs**
-(agreement is between independent runs, not between persons), and {real} real comments and pairs
-with labels given in the same way. Split by creator persona, real comments by post: {parts}.
-The encoder started from sentence-transformers/all-MiniLM-L6-v2 (Apache-2.0; trained by its
-authors on S2ORC, MS MARCO, Reddit and other English pairs) and was distilled over
-English–Italian sentence pairs and trained on masked Italian words; tokenizer and embeddings are
-new: the weights were changed. Part of that text has no licence or a non-commercial one and was
-used for text and data mining only.
 
-## Figures
+def failures(chosen: Bundle, parts: _Parts) -> list[dict[str, Any]]:
+    """Authored held-out threads that it is most sure of and wrong about: one a confusion, by score.
 
-95 % intervals by bootstrap over creators (posts, for real comments). Macro-F1 is over the labels
-that at least {assessment.ENOUGH} threads of the set have.
+    Texts joined from elsewhere are nobody's to print, so they are passed over.
+    """
+    items = [i for i in _held_out(parts) if i.source is None and i.label is not None]
+    found = Classifier(chosen).classify_threads([i.thread for i in items], progress=False)
+    wrong: dict[tuple[str, str], tuple[float, AnnotatedThread]] = {}
+    for item, prediction in zip(items, found, strict=True):
+        if prediction.label in (None, item.label):
+            continue
+        said = str(prediction.label)
+        key, score = (str(item.label), said), prediction.scores[said]
+        # Short ones can be read in a card.
+        if score > wrong.get(key, (0.0, item))[0] and item.thread.n_turns <= _READABLE:
+            wrong[key] = (score, item)
+    return [
+        {
+            "label": label,
+            "said": said,
+            "score": round(score, 3),
+            "caption": item.thread.post.text,
+            "turns": [[str(turn.role), turn.text] for turn in item.thread.turns],
+        }
+        for (label, said), (score, item) in sorted(wrong.items(), key=lambda x: -x[1][0])
+    ]
 
-{figures}
 
-Labels with fewer than {assessment.ENOUGH} real threads have no real evidence: what it says of
-them outside authored text is unproven.
-
-## Behaviour tests
-
-Share of the held-out authored threads that keep their label, or change it where they must
-(`intimacy.behaviour`, after Ribeiro et al. 2020):
-
-| | threads | passed |
-|---|---|---|
-{tests}
-
-## Export
-
-The 8-bit ONNX network beside the one that was trained, on {parity["n"]} held-out threads: labels
-(abstentions among them) identical on {parity["labels_identical"]:.1%}; a score differs by
-{parity["mean_score_difference"]:.4f} on average, by {parity["largest_score_difference"]:.4f} at
-most.
-
-## Use
-
-Scores are conditional on the thread being in scope and assume the training mix ({prior});
-profiles correct for other mixes. Temperature {manifest.temperature:.2f}, threshold
-{manifest.threshold:.2f}, fitted on development creators. Not for judging single persons, not
-for other languages. Known to be weak: irony, dialect, threads that hang on something seen in
-the video. Intimacy here is what is communicated, not what is felt.
-"""
+_READABLE = 3
