@@ -103,7 +103,7 @@ languages; private messages.
 
 Scores are conditional on the thread being in scope and assume the training mix ({prior});
 profiles correct for other mixes. Temperature {manifest.temperature:.2f}, threshold
-{manifest.threshold:.2f}, fitted on development creators.Known to be weak:
+{manifest.threshold:.2f}, fitted on development creators. Known to be weak:
 irony, dialect, threads that hang on something seen in the video. Intimacy here is what is
 communicated, not what is felt.
 """
