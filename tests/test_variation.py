@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 from collections import Counter
-from dataclasses import replace
 
 import pytest
 from conftest import ROOT
@@ -13,6 +12,7 @@ from intimacy import store
 from intimacy.annotation import AnnotatedThread, annotated_from_dict, contradictions
 from intimacy.behaviour import hangs_on_answer
 from intimacy.classifier import possible
+from intimacy.evaluation import names_product
 from intimacy.schema import Label, Role
 
 pytest.importorskip("torch")
@@ -58,8 +58,22 @@ def test_a_caption_that_tells_stays(items: list[AnnotatedThread]) -> None:
     told = [i for i in items if i.label is Label.DISCLOSIVE and not i.thread.has_creator_turn]
     assert told
     assert all(variation.of(i, rng).thread == i.thread for i in told)
-    other = next(i for i in items if i.label is Label.COMMERCIAL and i.thread.post.text)
-    assert variation.of(replace(other, secondary=None), rng).thread.post.text is None
+    goods = [i for i in items if i.label is Label.COMMERCIAL and i.thread.post.text]
+    named = [any(names_product(t.text) for t in i.thread.turns) for i in goods]
+    kept = [variation.of(i, rng).thread.post.text is not None for i in goods]
+    assert [not k for k in kept] == named and any(named) and not all(named)
+
+
+def test_the_shares_are_those_of_the_variations(items: list[AnnotatedThread]) -> None:
+    variation, rng = Variation(items, TrainConfig(unanswered=0.5)), random.Random(0)
+    said = variation.label_shares()
+    assert sum(said.values()) == pytest.approx(1)
+    found: Counter[str] = Counter()
+    for _ in range(30):
+        for item in items:
+            found.update(variation.of(item, rng).target)
+    whole = sum(found.values())
+    assert {name: n / whole for name, n in found.items()} == pytest.approx(said, abs=0.01)
 
 
 def test_no_share_of_anything_changes_nothing(items: list[AnnotatedThread]) -> None:

@@ -71,7 +71,7 @@ def assess(
     predictions = classifier.classify_threads([item.thread for item in items], progress=progress)
     found = [p for p, item in zip(predictions, items, strict=True) if item.label is not None]
     # Where no model was run (no text at all) there are no scores; that counts as a miss.
-    best = [max(p.scores, key=p.scores.__getitem__) if p.scores else "" for p in found]
+    best = [str(p.best) for p in found]
     candidates: dict[str, Sequence[Hashable]] = {"model": best, **(rivals or {})}
     clusters = [item.cluster for item in inside]
     table = {name: _row(truth, said, labels, clusters) for name, said in candidates.items()}
@@ -173,7 +173,7 @@ def share_error(
             ]
             drawn = [predictions[i] for i in rows]
             real = _shares(Counter(truth[i] for i in rows))
-            said = _shares(Counter(max(p.scores, key=p.scores.__getitem__) for p in drawn))
+            said = _shares(Counter(str(p.best) for p in drawn))
             fitted = prevalence.shares(
                 Counter(prevalence.cell(p.scores, LABELS) for p in drawn),
                 LABELS,
@@ -215,7 +215,7 @@ def _row(
 def _annotators(inside: Sequence[AnnotatedThread], labels: Sequence[str]) -> dict[str, Any] | None:
     """F1 of the first blind annotator measured by the second, where both gave a label.
 
-    The ceiling for a model that learnt from such votes; F1 is the same the other way round.
+    F1 is the same the other way round.
     """
     both = []
     for item in inside:

@@ -24,14 +24,14 @@ OUTPUTS = ("logits", "contributions")
 STEP = 8
 """Lengths are padded to multiples of it."""
 TOKENS_PER_BATCH = 512
-"""Padded tokens of a batch; larger ones leave the cache of a core and are slower."""
+"""Padded tokens of a batch: enough work for a core, little enough to share among several."""
 
 
 def padded(length: int) -> int:
-    """Length to which a thread is padded, whatever its neighbours.
+    """Length to which a thread is padded in a batch, whatever its neighbours.
 
-    Kernels add up in an order that depends on the width; only threads padded to the same length
-    are batched, so that a score is the same to the last bit alone and in company.
+    Kernels add up in an order that depends on the width; only threads padded to one length share a
+    batch, so that neighbours change no sum.
     """
     return -(-length // STEP) * STEP
 
@@ -105,9 +105,6 @@ class OnnxBackend:
         self._path = path
         self._session = self._open()
         self._pid = os.getpid()
-        self._options = runtime().RunOptions()
-        # Else what evidence needs is computed for everybody.
-        self._options.only_execute_path_to_fetches = True
 
     def _open(self) -> Any:
         onnxruntime = runtime()
@@ -143,15 +140,22 @@ class OnnxBackend:
         return logits, contributions
 
     def _run(self, batch: Batch, outputs: Sequence[str]) -> list[npt.NDArray[np.float32]]:
+        """Outputs of every thread, each run alone: together they would share scales."""
         if self._pid != os.getpid():
             self._session, self._pid = self._open(), os.getpid()
-        found: list[npt.NDArray[np.float32]] = self._session.run(
-            list(outputs),
-            {
-                "input_ids": batch.input_ids,
-                "attention_mask": batch.attention_mask,
-                "segments": batch.segments,
-            },
-            self._options,
-        )
-        return found
+        rows = []
+        for ids, mask, segments in zip(
+            batch.input_ids, batch.attention_mask, batch.segments, strict=True
+        ):
+            n = int(mask.sum())
+            feeds = {"input_ids": ids, "attention_mask": mask, "segments": segments}
+            alone = {name: array[None, :n] for name, array in feeds.items()}
+            rows.append(self._session.run(list(outputs), alone))
+        logits = np.concatenate([row[0] for row in rows])
+        if len(outputs) == 1:
+            return [logits]
+        width = batch.input_ids.shape[1]
+        added = np.zeros((len(rows), width, rows[0][1].shape[2]), np.float32)
+        for i, (_, part) in enumerate(rows):
+            added[i, : part.shape[1]] = part[0]
+        return [logits, added]

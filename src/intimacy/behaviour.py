@@ -82,7 +82,7 @@ def run(
 
 def _best(classifier: Classifier, threads: Sequence[Thread]) -> list[str]:
     found = classifier.classify_threads(threads, progress=False)
-    return [max(p.scores, key=p.scores.__getitem__) if p.scores else "" for p in found]
+    return [str(p.best) for p in found]
 
 
 # -- what must change the label
@@ -93,7 +93,7 @@ def hangs_on_answer(item: AnnotatedThread) -> bool:
     about_product = item.attributes.get("product_salience") or 0
     return (
         item.label is Label.RECIPROCAL
-        and item.secondary is not Label.DISCLOSIVE
+        and item.secondary in (None, Label.INTERACTIVE)
         and about_product <= 1
         and item.thread.turns[0].role is Role.FOLLOWER
     )

@@ -149,11 +149,16 @@ class Classifier:
             )
         ]
         pairs = [(i, span) for i, found in enumerate(spans) for span in found]
-        without = self._batch([evidences.without(threads[i], span) for i, span in pairs])
+        left = [evidences.without(threads[i], span) for i, span in pairs]
+        # Also where nothing is left that anybody would classify: the network says something of it.
+        inputs = [self._renderer.render(thread) for thread in left]
+        without = [
+            self._decide(*row) for row in zip(left, inputs, self._logits(inputs), strict=True)
+        ]
         out: list[list[Evidence]] = [[] for _ in threads]
         for (i, span), less in zip(pairs, without, strict=True):
-            best = _best(predictions[i].scores)
-            weight = predictions[i].scores[best] - less.scores.get(best, 0.0)
+            best = str(predictions[i].best)
+            weight = predictions[i].scores[best] - less.scores[best]
             if weight > 0:
                 out[i].append(Evidence(turn=span[0], start=span[1], end=span[2], weight=weight))
         return [
@@ -193,7 +198,7 @@ class Classifier:
         if texts.language(_sample(thread)) == "it":
             scope_logits[_NOT_ITALIAN] = -np.inf
         scope = softmax(scope_logits / manifest.scope_temperature)
-        best = _best(scores)
+        best = max(scores, key=scores.__getitem__)
         reason: Reason | None = None
         if scope[0] < manifest.scope_threshold:
             reason = Reason.OUT_OF_SCOPE if scope[1] >= scope[2] else Reason.NOT_ITALIAN
@@ -220,6 +225,8 @@ class Classifier:
             out |= {k: v for k, v in (("creator_response", "none"), ("informs", False)) if k in out}
         elif out.get("creator_response") == "none":
             out["creator_response"] = "token"
+        if str(Label.DISCLOSIVE) not in possible(thread) and "disclosure_depth" in out:
+            out["disclosure_depth"] = 0
         return out
 
     def _prediction(
@@ -353,10 +360,6 @@ def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     shifted = np.exp(values - values.max(axis=-1, keepdims=True))
     result: npt.NDArray[np.float64] = shifted / shifted.sum(axis=-1, keepdims=True)
     return result
-
-
-def _best(scores: Mapping[str, float]) -> str:
-    return max(scores, key=scores.__getitem__)
 
 
 def _of_best(prediction: Prediction, contributions: _Logits) -> npt.NDArray[np.float64]:

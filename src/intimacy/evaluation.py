@@ -26,9 +26,14 @@ _PRODUCT = re.compile(
 )
 
 
+def names_product(text: str) -> bool:
+    """Whether a word of buying and selling stands in it."""
+    return _PRODUCT.search(text) is not None
+
+
 def structure_rules(thread: Thread) -> Label:
     """The baseline without a model: product word, else creator reply, else interactive."""
-    if any(_PRODUCT.search(turn.text) for turn in thread.turns):
+    if any(names_product(turn.text) for turn in thread.turns):
         return Label.COMMERCIAL
     if any(turn.role is Role.CREATOR for turn in thread.turns):
         return Label.RECIPROCAL

@@ -16,13 +16,13 @@ import numpy.typing as npt
 
 from intimacy import text as texts
 from intimacy.prediction import CAPTION
-from intimacy.render import FRAME, ModelInput
+from intimacy.render import FRAME, ModelInput, masked
 from intimacy.schema import Thread
 
 MOST = 2
 """Spans of a thread; each costs one more pass of the network."""
 Span = tuple[int, int, int]
-"""Turn (or `CAPTION`), first and last character of the original text."""
+"""Turn (or `CAPTION`), start and end offset in the original text."""
 _WORD = re.compile(r"\S+")
 
 
@@ -90,8 +90,8 @@ def _words(
             continue
         mine = item.origins[:, 0] == turn
         ends = item.origins[mine, 2]
-        masked = texts.mask_pii(texts.clean(_text(thread, turn)[:limit]))
-        where = [m.span() for m in _WORD.finditer(masked) if m.start() < ends.max()]
+        body = masked(_text(thread, turn), limit)
+        where = [m.span() for m in _WORD.finditer(body) if m.start() < ends.max()]
         if not where:
             continue
         # A token belongs to the word that holds its last character; some start with the blank.
@@ -102,7 +102,7 @@ def _words(
 
 
 def _runs(words: _Words, price: float) -> Iterator[tuple[float, tuple[int, int]]]:
-    """Disjoint runs with a gain, (gain, (start, end) in the masked text), best first."""
+    """Disjoint runs with a gain: (gain, (start, end) in the masked text)."""
     todo = [(0, len(words.where))]
     while todo:
         low, high = todo.pop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from intimacy import store
@@ -29,7 +30,8 @@ def as_thread(item: Any, number: int = 0) -> Thread:
         return Thread(id=str(number), turns=(Turn(role=Role.FOLLOWER, text=item),))
     if isinstance(item, Mapping):
         try:
-            return store.thread_from_dict(item)
+            thread = store.thread_from_dict(item)
+            return thread if item.get("id") not in (None, "") else replace(thread, id=str(number))
         except RecordError as exc:
             raise ThreadError(str(exc)) from exc
     if isinstance(item, (list, tuple)):

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from intimacy.display import HTML, bar, marked, table
+from intimacy.errors import ThreadError
 from intimacy.schema import Label, Reason, Role, Thread, plain
 
 CAPTION = -1
@@ -91,14 +92,15 @@ class Prediction:
     def sides(self) -> dict[str, Label | None]:
         """What each side of the thread does, read from the attributes.
 
-        The codebook's questions asked of one side alone, first yes wins: it tells of itself, its
-        subject is something bought or promoted, it answers with content (the creator only);
-        else ``interactive``. None for a side that says nothing, or where no model was run. A
+        The codebook's questions asked of one side alone, first yes wins: it tells of itself, the
+        subject is something bought or promoted (for followers also: one buys), it answers with
+        content (the creator only); else ``interactive``. None for a side that says nothing, and
+        where the thread is out of scope or no model was run. A
         follower who confides and a creator who answers with a discount code are two sides of
         one commercial thread.
         """
         found = self.attributes
-        if not found:
+        if not found or self.reason in (Reason.OUT_OF_SCOPE, Reason.NOT_ITALIAN):
             return {"follower": None, "creator": None}
         roles = set(self.structure.roles)
         product = found.get("product_salience") == _MAIN
@@ -116,6 +118,11 @@ class Prediction:
             other = Label.RECIPROCAL if answers else Label.INTERACTIVE
             sides["creator"] = Label.COMMERCIAL if product else other
         return sides
+
+    @property
+    def best(self) -> Label | None:
+        """Label of the highest score, also where the model abstains; None where none was run."""
+        return Label(max(self.scores, key=self.scores.__getitem__)) if self.scores else None
 
     @property
     def abstained(self) -> bool:
@@ -144,7 +151,16 @@ class Prediction:
         return table(f"Thread {self.thread_id} · {said}", ("label", "score", ""), rows)
 
     def show(self, thread: Thread) -> HTML:
-        """The thread with its evidence marked, for a notebook. Comments are personal data."""
+        """The thread with its evidence marked, for a notebook. Comments are personal data.
+
+        Raises:
+            ThreadError: When this is the prediction of another thread.
+        """
+        if thread.id != self.thread_id:
+            raise ThreadError(
+                f"the prediction is of thread {self.thread_id!r}, {thread.id!r} was given, "
+                "which is another thread; expected its own"
+            )
         spans: dict[int, list[tuple[int, int]]] = {}
         for item in self.evidence:
             spans.setdefault(item.turn, []).append((item.start, item.end))

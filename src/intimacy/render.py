@@ -53,8 +53,8 @@ class ModelInput:
     segments: npt.NDArray[np.int64] = field(repr=False)
     """Index into `SEGMENTS` of every token, shape ``(n,)``."""
     origins: npt.NDArray[np.int64] = field(repr=False)
-    """Turn (or `CAPTION`, or `FRAME`) of every token with its first and last character in the
-    masked text of the turn, shape ``(n, 3)``."""
+    """Turn (or `CAPTION`, or `FRAME`) of every token with its start and end offset in the masked
+    text of the turn, shape ``(n, 3)``."""
     turns: tuple[int, ...]
     """Turns the model sees, by index."""
     n_dropped_turns: int = 0
@@ -117,7 +117,7 @@ class Renderer:
 
     def _encode(self, sources: Sequence[tuple[int, str]]) -> dict[int, _Piece]:
         limit = self.limit
-        bodies = [texts.mask_pii(texts.clean(body[:limit])) for _, body in sources]
+        bodies = [masked(body, limit) for _, body in sources]
         # One call for the thread, without the batch pool of the library, which a fork would break.
         encoding = self._tokenizer.encode(bodies, is_pretokenized=True, add_special_tokens=False)
         return {
@@ -155,6 +155,11 @@ class Renderer:
                 kept[index] += more
                 room -= more
         return kept
+
+
+def masked(text: str, limit: int) -> str:
+    """What of a text is tokenized, see `intimacy.text.masked_offsets` for where it comes from."""
+    return texts.mask_pii(texts.clean(text[:limit]))
 
 
 _NOWHERE = (FRAME, 0, 0)

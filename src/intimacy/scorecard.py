@@ -9,8 +9,8 @@ from typing import Any
 from intimacy.assessment import LABELS
 
 TITLES = {
-    "test": "held-out creators (authored)",
-    "challenge": "the boundary cases of the codebook (authored)",
+    "test": "held-out creators",
+    "challenge": "boundary cases of the codebook",
     "real": "real comments",
 }
 """What the sets of the bundled corpus are."""
@@ -18,7 +18,7 @@ TITLES = {
 
 def text(found: Mapping[str, Any]) -> str:
     """A few lines for a terminal."""
-    wide = max(len(name) for name in found["macro_f1"]) + 2
+    wide = max(len(_candidate(*entry)) for entry in found["macro_f1"].items()) + 2
     lines = [
         f"{found['n']} threads in scope of {found['clusters']} creators; macro-F1 over "
         + ", ".join(found["labels"]),
@@ -28,7 +28,7 @@ def text(found: Mapping[str, Any]) -> str:
         low, high = row["interval"]
         figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
         cells = "".join(f"{row['f1'][label]:>13.3f}" for label in LABELS)
-        lines.append(f"{name.replace('_', ' '):{wide}}{figure:<24}{cells}")
+        lines.append(f"{_candidate(name, row):{wide}}{figure:<24}{cells}")
     return "\n".join([*lines, *_prose(found)])
 
 
@@ -36,7 +36,7 @@ def markdown(found: Mapping[str, Any], *, title: str) -> str:
     """A section of a report: the table, the reliability diagram, the confusion matrix."""
     head = " | ".join(LABELS)
     rows = [
-        f"| {name.replace('_', ' ')} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
+        f"| {_candidate(name, row)} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
         f"{row['interval'][1]:.3f}] | "
         + " | ".join(f"{row['f1'][label]:.3f}" for label in LABELS)
         + " |"
@@ -122,9 +122,15 @@ def _prose(found: Mapping[str, Any]) -> list[str]:
             f"{name} ({', '.join(f'{share:.2f}' for share in row['mix'].values())}): macro-F1 "
             f"{row['macro_f1']:.3f}, calibration error {row['ece']:.3f}, Brier {row['brier']:.3f}"
             for name, row in mixes.items()
+            if name != "declared"
         )
         lines.append(f"Under other assumed shares of {', '.join(LABELS)}: {effects}.")
     return lines
+
+
+def _candidate(name: str, row: Mapping[str, Any]) -> str:
+    said = name.replace("_", " ")
+    return f"{said} (n = {row['n']})" if "n" in row else said
 
 
 def _sources(found: Mapping[str, Any]) -> list[str]:

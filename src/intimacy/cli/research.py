@@ -89,7 +89,7 @@ def evaluate(
     train = [item for item in items if item.split == "train"]
     classifier, figures = load_model(folder), {}
     rivals: Callable[[Any], Any] = partial(assessment.simple_rivals, train=train)
-    if train and util.find_spec("sklearn") and util.find_spec("torch"):
+    if train and all(map(util.find_spec, ("sklearn", "safetensors", "torch", "transformers"))):
         from intimacy.training import results
 
         rivals = partial(results.answers, results.fit_baselines(train), train=train)

@@ -71,13 +71,15 @@ def frozen_encoder(
     classifier = pipeline.make_pipeline(
         scaling.StandardScaler(), linear.LogisticRegression(max_iter=1_000)
     )
-    search = selection.GridSearchCV(
-        classifier,
-        {"logisticregression__C": [1e-4, 1e-3, 1e-2]},
-        scoring="f1_macro",
-        cv=selection.GroupKFold(3),
-    )
     groups = [item.cluster for item in train]
+    folds = min(3, len(set(groups)))
+    if folds > 1:
+        strengths = {"logisticregression__C": [1e-4, 1e-3, 1e-2]}
+        cv = selection.GroupKFold(folds)
+        search = selection.GridSearchCV(classifier, strengths, scoring="f1_macro", cv=cv)
+    else:  # one creator: nothing to choose by
+        cv = selection.KFold(2)
+        search = selection.GridSearchCV(classifier, {"logisticregression__C": [1e-3]}, cv=cv)
     search.fit(_views(network, renderer, train), [str(i.label) for i in train], groups=groups)
 
     def predict(items: Sequence[AnnotatedThread]) -> list[str]:

@@ -62,7 +62,7 @@ def calibrate(
         manifest,
         temperature=temperature,
         scope_temperature=scope_temperature,
-        threshold=_threshold(scores.max(1), right, config.coverage_risk),
+        threshold=_threshold(scores.max(1), right, weights, config.coverage_risk),
         dev_confusion=evaluation.confusion([_LABELS[i] for i in truth], names, _LABELS),
     )
 
@@ -76,12 +76,15 @@ def _temperature(logits: npt.NDArray[np.float64], target: npt.NDArray[np.float64
 
 
 def _threshold(
-    confidence: npt.NDArray[np.float64], right: npt.NDArray[np.bool_], risk: float
+    confidence: npt.NDArray[np.float64],
+    right: npt.NDArray[np.bool_],
+    weights: npt.NDArray[np.float64],
+    risk: float,
 ) -> float:
     for threshold in _THRESHOLDS:
         answered = confidence >= threshold
         if answered.sum() < _MIN_ANSWERED:
             break
-        if 1 - right[answered].mean() <= risk:
+        if 1 - np.average(right[answered], weights=weights[answered]) <= risk:
             return round(float(threshold), 2)
     return round(float(_THRESHOLDS[-1]), 2)

@@ -2,20 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from intimacy import assessment, scorecard
 from intimacy.bundle import Manifest
+from intimacy.text import mask_pii
 
 
-def write(manifest: Manifest, *, about: str | None = None, notice: str | None = None) -> str:
+def write(
+    manifest: Manifest,
+    *,
+    about: str | None = None,
+    notice: str | None = None,
+    failures: Sequence[Mapping[str, Any]] | None = None,
+) -> str:
     """The model card.
 
     Args:
         manifest: Of the finished model; every figure is in it.
         about: Where the corpus comes from, in Markdown.
         notice: Where the encoder comes from, in Markdown.
+        failures: From `intimacy.training.results.failures`; None shows no text.
     """
     made = manifest.training
     parts = ", ".join(
@@ -75,7 +84,8 @@ that at least {assessment.ENOUGH} threads of the set have.
 ## Behaviour tests
 
 Share of the held-out authored threads that keep their label, or change it where they must
-(`intimacy.behaviour`, after Ribeiro et al. 2020):
+(`intimacy.behaviour`, after Ribeiro et al. 2020). The first two are also how training varies
+threads, with other tokens:
 
 | | threads | passed |
 |---|---|---|
@@ -90,9 +100,7 @@ most.
 
 ## What it gets wrong
 
-The surest mistakes on authored threads that it never saw, one for each confusion:
-
-{_wrong(made["failures"])}
+{_wrong(failures)}
 
 ## Use
 
@@ -144,19 +152,21 @@ def _unproven(figures: Mapping[str, Any]) -> str:
     )
 
 
-def _wrong(failures: Sequence[Mapping[str, Any]]) -> str:
-    lines = []
+def _wrong(failures: Sequence[Mapping[str, Any]] | None) -> str:
+    if failures is None:
+        return "No thread is printed here; set `show_failures` where the texts may be published."
+    lines = ["The surest mistakes on threads that it never saw, one for each confusion:", ""]
     for row in failures:
         turns = " ".join(f"**{role}** {_inline(text)}" for role, text in row["turns"])
         caption = f"*caption* {_inline(row['caption'])} " if row["caption"] else ""
         lines.append(
             f"- {row['label']}, called {row['said']} at {row['score']:.2f}: {caption}{turns}"
         )
-    return "\n".join(lines) or "None that it was sure of."
+    return "\n".join(lines)
 
 
 def _inline(text: str) -> str:
-    flat = " ".join(text.split())
+    flat = re.sub(r"([\\`*_\[\]<>#|])", r"\\\1", " ".join(mask_pii(text).split()))
     return flat if len(flat) <= _SHOWN else flat[:_SHOWN] + "…"
 
 

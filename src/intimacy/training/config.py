@@ -172,6 +172,9 @@ class TrainConfig:
 
     heads: HeadsConfig = field(default_factory=HeadsConfig)
     render: RenderConfig = field(default_factory=RenderConfig)
+    layers: int = 0
+    """Layers of the encoder to keep, from the bottom; 0 keeps all. The top ones of a
+    masked-language model do least for other tasks (Sajjad et al. 2023)."""
     epochs: int = 12
     patience: int = 4
     """Epochs without a better development loss before the run stops."""
@@ -200,6 +203,9 @@ class TrainConfig:
     """Shares of the personas held out where the corpus itself states no split."""
     coverage_risk: float = 0.10
     """Error rate that the abstention threshold aims at among the threads it answers."""
+    show_failures: bool = False
+    """Print some held-out threads that the model gets wrong into its card. Only for texts that may
+    be published."""
     seed: int = 7
     seeds: int = 1
     """Networks to train, each from the next seed; the one with the lowest development loss is

@@ -1,8 +1,10 @@
-"""From torch to a small ONNX network whose results do not depend on the batch.
+"""From torch to a small ONNX network.
 
-Matrix products get 8-bit weights with a scale per block, and ONNX Runtime quantises the
-activations row by row (``MatMulNBits``). The usual dynamic quantisation scales the activations
-of a whole batch at once, so that a thread's neighbours would change its scores.
+Matrix products run in integers: weights in bytes with a scale per column, activations quantised as
+they come (ONNX Runtime's dynamic quantisation). That scales all rows of an activation alike, so a
+neighbour in a batch would change a score: the backend runs one thread at a time. And within a
+thread a few tokens have activations far larger than the others, which would be rounded away: the
+products scale each row to one before, and back after.
 """
 
 from __future__ import annotations
@@ -12,14 +14,12 @@ import warnings
 from importlib import import_module
 from pathlib import Path
 
-import onnx
 import torch
 from torch import Tensor, nn
 
 from intimacy.backends import OUTPUTS, runtime
 from intimacy.training.model import ThreadModel
 
-_BLOCK = 128
 _INPUTS = ("input_ids", "attention_mask", "segments")
 
 
@@ -37,8 +37,36 @@ class _ByteEmbedding(nn.Module):
         return self.rows[ids].float() * self.scale[ids]  # type: ignore[index]
 
 
+class _RowScaled(nn.Module):
+    """A linear layer whose input rows all have the same largest magnitude when it is quantised."""
+
+    def __init__(self, source: nn.Linear) -> None:
+        super().__init__()
+        self.product = nn.Linear(source.in_features, source.out_features, bias=False)
+        self.product.weight = source.weight
+        self.bias = source.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        scale = x.abs().amax(-1, keepdim=True).clamp(min=1e-6)
+        out: Tensor = self.product(x / scale) * scale
+        return out if self.bias is None else out + self.bias
+
+
+def _row_scaled(encoder: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
+    """Put `_RowScaled` in the place of every linear layer; returns what to put back."""
+    found = [
+        (parent, name, child)
+        for parent in list(encoder.modules())
+        for name, child in parent.named_children()
+        if isinstance(child, nn.Linear)
+    ]
+    for parent, name, child in found:
+        setattr(parent, name, _RowScaled(child))
+    return found
+
+
 class _Explained(nn.Module):
-    """The network with both of its outputs; a run computes those it is asked for."""
+    """The network with both of its outputs."""
 
     def __init__(self, model: ThreadModel) -> None:
         super().__init__()
@@ -53,6 +81,7 @@ def export(model: ThreadModel, path: Path) -> None:
     model = model.eval().cpu().float()
     embeddings = model.encoder.get_input_embeddings()
     model.encoder.set_input_embeddings(_ByteEmbedding(embeddings))
+    replaced = _row_scaled(model.encoder)
     ids = torch.ones((2, 8), dtype=torch.long)
     whole = path.with_suffix(".fp32.onnx")
     try:
@@ -71,20 +100,27 @@ def export(model: ThreadModel, path: Path) -> None:
         _quantise(whole, path)
     finally:
         model.encoder.set_input_embeddings(embeddings)
+        for parent, name, child in replaced:
+            setattr(parent, name, child)
         whole.unlink(missing_ok=True)
 
 
 def _quantise(source: Path, target: Path) -> None:
     runtime()
-    quantization = import_module("onnxruntime.quantization.matmul_nbits_quantizer")
-    # The quantizer lists every node it looks at.
-    logging.getLogger("onnxruntime.quantization.matmul_nbits_quantizer").setLevel(logging.ERROR)
-    settings = {"block_size": _BLOCK, "is_symmetric": True, "accuracy_level": 4}
-    quantizer = quantization.MatMulNBitsQuantizer(
-        onnx.load(source),
-        bits=8,
-        algo_config=quantization.DefaultWeightOnlyQuantConfig(bits=8, **settings),
-        **settings,
-    )
-    quantizer.process()
-    onnx.save(quantizer.model.model, target)
+    quantization = import_module("onnxruntime.quantization")
+    level = logging.root.manager.disable
+    logging.disable(logging.WARNING)  # it recommends a step that changes nothing here
+    try:
+        quantization.quantize_dynamic(
+            str(source),
+            str(target),
+            op_types_to_quantize=["MatMul"],
+            weight_type=quantization.QuantType.QInt8,
+            per_channel=True,
+            # Seven bits: eight overflow in the 16-bit sums of processors without VNNI, which
+            # would give other scores there.
+            reduce_range=True,
+            extra_options={"MatMulConstBOnly": True},
+        )
+    finally:
+        logging.disable(level)

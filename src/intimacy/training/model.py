@@ -17,7 +17,7 @@ from transformers import MODEL_MAPPING, AutoConfig, AutoModel
 
 from intimacy.backends import Batch
 from intimacy.bundle import columns
-from intimacy.errors import BundleError
+from intimacy.errors import BundleError, ConfigError
 from intimacy.render import SEGMENTS
 
 POOLED = ("all", "caption", "follower", "creator")
@@ -86,28 +86,46 @@ class ThreadModel(nn.Module):
         return hidden, masks / masks.sum(-1, keepdim=True).clamp(min=1)
 
     def _mixed(self, hidden: Tensor, shares: Tensor) -> Tensor:
-        # Two dimensions: the export leaves such layers in full precision, which they need, since
-        # an 8-bit product of a single row takes another kernel than one of many.
         mixed: Tensor = self.mix(self.dropout(torch.bmm(shares, hidden).flatten(1)))
         return mixed
 
 
-def open_encoder(source: str) -> Any:
-    """A transformers encoder by path or hub name, in single precision, without a pooler."""
-    network = MODEL_MAPPING[type(AutoConfig.from_pretrained(source))]
+def open_encoder(source: str, *, layers: int = 0) -> Any:
+    """A transformers encoder by path or hub name, in single precision, without a pooler.
+
+    Args:
+        source: Folder or hub name.
+        layers: How many to keep, from the bottom; 0 keeps all.
+
+    Raises:
+        ConfigError: When it has not so many.
+    """
+    config = AutoConfig.from_pretrained(source)
+    network = MODEL_MAPPING[type(config)]
     takes = inspect.signature(network).parameters
-    bare = {"add_pooling_layer": False} if "add_pooling_layer" in takes else {}
+    options: dict[str, Any] = {}
+    if "add_pooling_layer" in takes:
+        options["add_pooling_layer"] = False
+    if layers:
+        has = config.num_hidden_layers
+        if not 0 < layers <= has:
+            raise ConfigError(f"layers is {layers}; {source} has {has}, expected 0 (all) to {has}")
+        options["num_hidden_layers"] = layers
     # Plain attention: the fused one has no ONNX counterpart worth having at this size.
     return AutoModel.from_pretrained(
-        source, dtype=torch.float32, attn_implementation="eager", **bare
+        source, dtype=torch.float32, attn_implementation="eager", **options
     )
 
 
 def from_encoder(
-    source: str, heads: Mapping[str, Sequence[Any]], *, dropout: float = 0.1
+    source: str,
+    heads: Mapping[str, Sequence[Any]],
+    *,
+    dropout: float = 0.1,
+    layers: int = 0,
 ) -> ThreadModel:
-    """Fresh heads on a transformers encoder, by path or hub name."""
-    return ThreadModel(open_encoder(source), heads, dropout=dropout)
+    """Fresh heads on a transformers encoder, see `open_encoder`."""
+    return ThreadModel(open_encoder(source, layers=layers), heads, dropout=dropout)
 
 
 def save(model: ThreadModel, folder: Path) -> None:

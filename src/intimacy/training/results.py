@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Mapping, Sequence
 from importlib import util
 from typing import Any
@@ -60,7 +61,7 @@ def _macro_f1(
 ) -> float:
     inside = [item for item in items if item.label is not None]
     found = classifier.classify_threads([item.thread for item in inside], progress=False)
-    said = [max(p.scores, key=p.scores.__getitem__) if p.scores else "" for p in found]
+    said = [str(p.best) for p in found]
     return round(evaluation.macro_f1([str(i.label) for i in inside], said, labels), 4)
 
 
@@ -96,18 +97,21 @@ def answers(
 
 def parity(chosen: Bundle, parts: _Parts) -> dict[str, float | int]:
     """The exported network beside the one that was trained, on held-out threads."""
-    threads = [item.thread for item in _held_out(parts)][:PARITY]
+    threads = [item.thread for item in _held_out(parts)]
+    random.Random(0).shuffle(threads)
+    threads = threads[:PARITY]
     network = load(chosen.path, chosen.manifest.heads)
     exported = Classifier(chosen).classify_threads(threads, progress=False)
     trained = Classifier(chosen, TorchBackend(network)).classify_threads(threads, progress=False)
+    # Threads that need no network agree for nothing.
     pairs = [(e, t) for e, t in zip(exported, trained, strict=True) if e.scores]
-    differences = np.abs(
-        [[e.scores[name] - t.scores[name] for name in e.scores] for e, t in pairs]
-    ).max(1)
+    differences = np.array(
+        [max(abs(e.scores[name] - t.scores[name]) for name in e.scores) for e, t in pairs] or [0.0]
+    )
     return {
-        "n": len(threads),
+        "n": len(pairs),
         "labels_identical": round(
-            sum(e.label == t.label for e, t in zip(exported, trained, strict=True)) / len(threads),
+            sum(e.label == t.label for e, t in pairs) / max(1, len(pairs)),
             4,
         ),
         "mean_score_difference": round(float(differences.mean()), 5),
@@ -142,9 +146,10 @@ def _rounded(value: float | None) -> float | None:
 
 
 def failures(chosen: Bundle, parts: _Parts) -> list[dict[str, Any]]:
-    """Authored held-out threads that it is most sure of and wrong about: one a confusion, by score.
+    """Held-out threads that it is most sure of and wrong about: one a confusion, by score.
 
-    Texts joined from elsewhere are nobody's to print, so they are passed over.
+    Texts joined from elsewhere are nobody's to print, so they are passed over; whether the others
+    may be printed is for whoever owns the corpus to say.
     """
     items = [i for i in _held_out(parts) if i.source is None and i.label is not None]
     found = Classifier(chosen).classify_threads([i.thread for i in items], progress=False)

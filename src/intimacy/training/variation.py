@@ -15,7 +15,8 @@ from dataclasses import replace
 from importlib import resources
 
 from intimacy.annotation import AnnotatedThread
-from intimacy.behaviour import hangs_on_answer
+from intimacy.behaviour import TOKEN_REPLIES, hangs_on_answer
+from intimacy.evaluation import names_product
 from intimacy.schema import Label, Role, Thread
 from intimacy.training.config import TrainConfig
 from intimacy.training.corpora import informal
@@ -30,16 +31,16 @@ class Variation:
     def __init__(self, items: Sequence[AnnotatedThread], config: TrainConfig) -> None:
         self._config = config
         self._captions = sorted({i.thread.post.text for i in items if i.thread.post.text})
-        # The behaviour tests have tokens of their own; here the creators of the corpus speak.
-        self._tokens = sorted(
-            {
-                turn.text
-                for i in items
-                if i.attributes.get("creator_response") == "token"
-                for turn in i.thread.turns
-                if turn.role is Role.CREATOR and turn.text.strip()
-            }
-        )
+        self._items = items
+        # A token of a commercial thread may be an offer; those of the behaviour tests stay unseen.
+        tokens = {
+            turn.text
+            for i in items
+            if i.label is Label.INTERACTIVE and i.attributes.get("creator_response") == "token"
+            for turn in i.thread.turns
+            if turn.role is Role.CREATOR and turn.text.strip()
+        }
+        self._tokens = sorted(tokens - set(TOKEN_REPLIES))
         lines = (resources.files("intimacy.training") / "descriptions.txt").read_text("utf-8")
         self._boilerplate = lines.splitlines()
 
@@ -48,6 +49,17 @@ class Variation:
         if hangs_on_answer(item) and rng.random() < self._config.unanswered:
             item = self._unanswered(item, rng)
         return replace(item, thread=self._otherwise(item, rng))
+
+    def label_shares(self) -> dict[str, float]:
+        """Shares of the labels among the variations, which is what a model learns to expect."""
+        totals = {str(label): 0.0 for label in Label}
+        for item in self._items:
+            lost = self._config.unanswered if hangs_on_answer(item) else 0.0
+            for name, share in item.target.items():
+                totals[name] += (1 - lost) * share
+            totals[str(Label.INTERACTIVE)] += lost
+        whole = sum(totals.values())
+        return {name: value / whole for name, value in totals.items()}
 
     def _unanswered(self, item: AnnotatedThread, rng: random.Random) -> AnnotatedThread:
         turns, response = item.thread.turns, "none"
@@ -83,10 +95,7 @@ class Variation:
         self, item: AnnotatedThread, caption: str | None, rng: random.Random
     ) -> str | None:
         config = self._config
-        # What the creator tells stands in the caption unless an answer of theirs tells it.
-        told = Label.DISCLOSIVE in (item.label, item.secondary)
-        needed = told and item.attributes.get("creator_response") != "contingent"
-        if not needed:
+        if not _needs_caption(item):
             draw = rng.random()
             if draw < config.drop_caption:
                 return None
@@ -96,3 +105,18 @@ class Variation:
             extra = rng.sample(self._boilerplate, rng.randint(1, 5))
             caption = "\n".join([caption, *extra])
         return caption
+
+
+_TELLING = 12
+"""Words of the creator from which the answer may be what tells."""
+
+
+def _needs_caption(item: AnnotatedThread) -> bool:
+    """Whether the label may hang on the caption: on what it tells, or on the product it shows."""
+    turns = item.thread.turns
+    if Label.DISCLOSIVE in (item.label, item.secondary):
+        said = " ".join(turn.text for turn in turns if turn.role is Role.CREATOR)
+        return len(said.split()) < _TELLING
+    if Label.COMMERCIAL in (item.label, item.secondary):
+        return not any(names_product(turn.text) for turn in turns)
+    return False
