@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import intimacy
-from intimacy import classifier
+from intimacy import classifier, intake
 from intimacy.errors import BundleError, IntimacyWarning, RoleError, ThreadError
 from intimacy.prediction import Prediction
 from intimacy.schema import Label, Reason, Thread
@@ -65,7 +65,7 @@ def test_all_shapes_of_one_thread_agree(item: object) -> None:
 
 
 def test_a_string_is_a_followers_comment_with_one_warning(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(classifier, "_warned", False)
+    monkeypatch.setattr(intake, "_warned", False)
     with pytest.warns(IntimacyWarning, match="one follower's comment"):
         said = intimacy.classify_thread("bellissimo video")
     assert intimacy.classify_thread("bellissimo video") == said
