@@ -107,6 +107,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
             stream.write(store.encode_line(annotation.annotated_to_dict(item)))
     for path in folder.iterdir():
         path.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[::8]))
+    (folder / "README.md").write_text("Threads that a test has borrowed.", "utf-8")
     return folder
 
 
@@ -331,7 +332,12 @@ def test_model_folder_is_complete(model: Path) -> None:
     assert sum(manifest.prior.values()) == pytest.approx(1)
     assert manifest.temperature > 0 and 0 < manifest.threshold < 1
     assert np.array(manifest.dev_confusion).shape == (4, 4)
-    assert "Synthetic threads" in (model / "README.md").read_text("utf-8")
+    card = (model / "README.md").read_text("utf-8")
+    assert "Threads that a test has borrowed." in card, "what the corpus says of itself"
+    assert "Krippendorff" in card and "spacy textcat" in card and "Macro-F1 over 2 seeds" in card
+    assert "No thread is printed here" in card, "texts stay out unless asked for"
+    parity = manifest.training["parity"]
+    assert parity["n"] > 50 and parity["labels_identical"] > 0.9
 
 
 def test_the_exported_network_agrees_with_torch(model: Path) -> None:
