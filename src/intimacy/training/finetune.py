@@ -108,6 +108,9 @@ def train(
     figures = results.evaluate(chosen, networks, parts, encoder=encoder)
     manifest = replace(
         chosen.manifest,
+        # Of this call: a run that was killed may have had another name.
+        name=name,
+        version=version,
         files={file: bundles.digest(chosen.path / file) for file in _FILES},
         training={
             **made,
