@@ -131,7 +131,7 @@ def test_labels_of_real_comments_come_without_a_word_of_them() -> None:
         "news_pages_fb_ig",
         "tagit_forums",
     }
-    assert sum(sources.values()) >= 3_200
+    assert sum(sources.values()) >= 3_700
     for source in sources:
         mine = [r for r in records if r["source"] == source]
         assert sum(r["split"] == "test" for r in mine) >= 200
@@ -162,4 +162,4 @@ def test_the_folder_is_a_dataset_of_the_datasets_library(
     first = next(item for item in items if item.split == "test")
     assert loaded["test"][0]["turns"][0]["text"] == first.thread.turns[0].text
     labels = datasets.load_dataset(str(DATA), "real_labels", cache_dir=str(tmp_path))
-    assert len(labels["labels"]) == 3_427
+    assert len(labels["labels"]) == 3_867
