@@ -36,6 +36,7 @@ _NAMES: Mapping[str, tuple[str, ...]] = {
     "created_at": ("created_at", "date", "data", "timestamp", "time", "data_ora", "published_at"),
     "likes": ("likes", "like", "like_count", "mi_piace"),
     "caption": ("caption", "didascalia", "titolo", "title", "post_text", "testo_post"),
+    "post_published_at": ("post_published_at", "post_date", "data_post", "pubblicato_il"),
     "creator": ("creator", "creator_id", "owner", "account"),
     "platform": ("platform", "piattaforma"),
 }
@@ -95,6 +96,7 @@ def _read(document: Document, options: Options) -> Export:
                     creator_id=id_of(value(row, "creator")),
                     platform=id_of(value(row, "platform")),
                     text=caption_of(value(row, "caption")),
+                    published_at=_time(value(row, "post_published_at")),
                 ),
                 parent_id=parent,
                 author_name=id_of(value(row, "author")),
