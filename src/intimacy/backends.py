@@ -7,7 +7,8 @@ while a model is being trained.
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -69,6 +70,25 @@ def batches(lengths: Sequence[int]) -> list[list[int]]:
         rows.append(i)
     # Long ones first: the last batch to finish is then a short one.
     return sorted(out, key=lambda rows: -padded(lengths[rows[0]]) * len(rows))
+
+
+def each_batch(run: Callable[[list[int]], None], lengths: Sequence[int]) -> None:
+    """Call ``run`` with the rows of every batch, on all cores."""
+    todo = batches(lengths)
+    workers = min(len(todo), _cores())
+    if workers <= 1:
+        for rows in todo:
+            run(rows)
+    else:
+        with ThreadPoolExecutor(workers) as pool:
+            list(pool.map(run, todo))
+
+
+def _cores() -> int:
+    try:
+        return len(os.sched_getaffinity(0))
+    except AttributeError:  # pragma: no cover - not on macOS
+        return os.cpu_count() or 1
 
 
 class Backend(Protocol):

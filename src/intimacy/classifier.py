@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -22,7 +21,7 @@ from tqdm import tqdm
 
 from intimacy import evidence as evidences
 from intimacy import text as texts
-from intimacy.backends import Backend, Batch, OnnxBackend, batches
+from intimacy.backends import Backend, Batch, OnnxBackend, each_batch
 from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
 from intimacy.errors import ThreadError
 from intimacy.intake import as_thread, thread_or_error
@@ -50,12 +49,19 @@ class Classifier:
         self._renderer = Renderer(bundle.tokenizer(), self.manifest.render)
         self._backend = OnnxBackend(bundle.onnx) if backend is None else backend
 
-    def classify_thread(self, thread: Any, *, evidence: bool = False) -> Prediction:
+    def classify_thread(
+        self, thread: Any, *, evidence: bool = False, signs: bool = False
+    ) -> Prediction:
         """See `intimacy.classify_thread`."""
-        return self._batch([as_thread(thread)], evidence=evidence)[0]
+        return self._batch([as_thread(thread)], evidence=evidence, signs=signs)[0]
 
     def classify_threads(
-        self, threads: Iterable[Any], *, evidence: bool = False, progress: bool | None = None
+        self,
+        threads: Iterable[Any],
+        *,
+        evidence: bool = False,
+        signs: bool = False,
+        progress: bool | None = None,
     ) -> list[Prediction]:
         """See `intimacy.classify_threads`."""
         if isinstance(threads, (str, Mapping, Thread)):
@@ -75,24 +81,30 @@ class Classifier:
         bar = tqdm(total=len(items), desc="classify", unit="thread", disable=hide)
         with bar:
             out = []
-            for prediction in self.stream(items, evidence=evidence):
+            for prediction in self.stream(items, evidence=evidence, signs=signs):
                 out.append(prediction)
                 bar.update()
         return out
 
-    def stream(self, threads: Iterable[Any], *, evidence: bool = False) -> Iterator[Prediction]:
+    def stream(
+        self, threads: Iterable[Any], *, evidence: bool = False, signs: bool = False
+    ) -> Iterator[Prediction]:
         """Predictions in the order of the threads, with a bounded number of them in memory."""
         source = enumerate(threads)
         while chunk := list(islice(source, CHUNK)):
             items = [thread_or_error(item, number) for number, item in chunk]
-            yield from self._batch(items, evidence=evidence)
+            yield from self._batch(items, evidence=evidence, signs=signs)
 
     def logits(self, threads: Sequence[Thread]) -> _Logits:
         """Raw outputs, shape ``(n, total values)``; for calibration and for comparing exports."""
         return self._logits([self._renderer.render(thread) for thread in threads])
 
     def _batch(
-        self, threads: Sequence[Thread | ThreadError], *, evidence: bool = False
+        self,
+        threads: Sequence[Thread | ThreadError],
+        *,
+        evidence: bool = False,
+        signs: bool = False,
     ) -> list[Prediction]:
         out = [self._without_model(item) for item in threads]
         rows = [i for i, prediction in enumerate(out) if prediction is None]
@@ -107,7 +119,15 @@ class Classifier:
             found = self._with_evidence(asked, inputs, found, contributions)
         for i, prediction in zip(rows, found, strict=True):
             out[i] = prediction
-        return [prediction for prediction in out if prediction is not None]
+        whole = [prediction for prediction in out if prediction is not None]
+        if not signs:
+            return whole
+        return [
+            replace(found, structure=Structure.of(thread, signs=True))
+            if isinstance(thread, Thread)
+            else found
+            for thread, found in zip(threads, whole, strict=True)
+        ]
 
     def _logits(self, inputs: Sequence[ModelInput]) -> _Logits:
         out = self._outputs(len(inputs))
@@ -115,7 +135,7 @@ class Classifier:
         def run(rows: list[int]) -> None:
             out[rows] = self._backend.logits(Batch.of([inputs[i] for i in rows]))
 
-        _each(run, inputs)
+        each_batch(run, [len(item.ids) for item in inputs])
         return out
 
     def _explained(self, inputs: Sequence[ModelInput]) -> tuple[_Logits, list[_Logits]]:
@@ -127,7 +147,7 @@ class Classifier:
             for i, part in zip(rows, parts, strict=True):
                 contributions[i] = part[: len(inputs[i].ids)]
 
-        _each(run, inputs)
+        each_batch(run, [len(item.ids) for item in inputs])
         return out, contributions
 
     def _outputs(self, n: int) -> _Logits:
@@ -295,7 +315,11 @@ def load_model(path: str | Path | None = None) -> Classifier:
 
 
 def classify_thread(
-    thread: Any, *, model: Classifier | None = None, evidence: bool = False
+    thread: Any,
+    *,
+    model: Classifier | None = None,
+    evidence: bool = False,
+    signs: bool = False,
 ) -> Prediction:
     """Classify one thread.
 
@@ -305,11 +329,13 @@ def classify_thread(
             one follower's comment. Roles: ``creator``, ``follower``, ``staff``.
         model: From `load_model`; None is the bundled one.
         evidence: Also say which spans carry the best score; three passes instead of one.
+        signs: Also note what a profile counts in the texts (`intimacy.cues`), in
+            ``structure.signs``.
 
     Raises:
         ThreadError: When it is none of these; `RoleError` when a role does not exist.
     """
-    return (model or load_model()).classify_thread(thread, evidence=evidence)
+    return (model or load_model()).classify_thread(thread, evidence=evidence, signs=signs)
 
 
 def classify_threads(
@@ -317,6 +343,7 @@ def classify_threads(
     *,
     model: Classifier | None = None,
     evidence: bool = False,
+    signs: bool = False,
     progress: bool | None = None,
 ) -> list[Prediction]:
     """Classify many threads; as many predictions in the same order.
@@ -328,10 +355,11 @@ def classify_threads(
         threads: Anything `classify_thread` takes, many of them.
         model: From `load_model`; None is the bundled one.
         evidence: Also say which spans carry the best score; three passes instead of one.
+        signs: Also note what a profile counts in the texts.
         progress: Bar on stderr; None shows one on a terminal for more than 200 threads.
     """
     classifier = model or load_model()
-    return classifier.classify_threads(threads, evidence=evidence, progress=progress)
+    return classifier.classify_threads(threads, evidence=evidence, signs=signs, progress=progress)
 
 
 # -- rules
@@ -368,22 +396,3 @@ def _of_best(prediction: Prediction, contributions: _Logits) -> npt.NDArray[np.f
     weights = (np.arange(len(scores)) == scores.argmax()) - scores
     result: npt.NDArray[np.float64] = contributions @ weights
     return result
-
-
-def _each(run: Callable[[list[int]], None], inputs: Sequence[ModelInput]) -> None:
-    """Call ``run`` with the rows of every batch, on all cores."""
-    todo = batches([len(item.ids) for item in inputs])
-    workers = min(len(todo), _cores())
-    if workers <= 1:
-        for rows in todo:
-            run(rows)
-    else:
-        with ThreadPoolExecutor(workers) as pool:
-            list(pool.map(run, todo))
-
-
-def _cores() -> int:
-    try:
-        return len(os.sched_getaffinity(0))
-    except AttributeError:  # pragma: no cover - not on macOS
-        return os.cpu_count() or 1

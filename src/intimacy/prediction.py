@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from intimacy import cues
+from intimacy.disclosure import Disclosure, disclosed
 from intimacy.display import HTML, bar, marked, table
 from intimacy.errors import ThreadError
 from intimacy.schema import Label, Reason, Role, Thread, plain
@@ -21,6 +23,34 @@ _MAIN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Signs:
+    """What the texts of a thread show, as numbers and, of the caption, names of brands."""
+
+    cues: Mapping[str, int] = field(default_factory=dict)
+    """Cue → turns or captions that show it, see `intimacy.cues`."""
+    templates: tuple[int | None, ...] = ()
+    """By turn, a number that replies of the same words share; None for followers and short ones."""
+    readability: tuple[int, int, int] | None = None
+    """Letters, words and sentences of the caption."""
+    disclosure: Disclosure | None = None
+    """How the caption says that it is advertising; None without a caption."""
+
+    @classmethod
+    def of(cls, thread: Thread) -> Signs:
+        """The signs in a thread; some milliseconds of pattern matching."""
+        caption = thread.post.text
+        return cls(
+            cues=cues.of(thread),
+            templates=tuple(
+                None if turn.role is Role.FOLLOWER else cues.template(turn.text)
+                for turn in thread.turns
+            ),
+            readability=cues.readability(caption) if caption else None,
+            disclosure=disclosed(caption) if caption else None,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Structure:
     """What a profile needs of a thread beside its label: who spoke when. Never text."""
 
@@ -31,10 +61,12 @@ class Structure:
     complete: bool | None = None
     has_caption: bool = False
     published_at: datetime | None = None
+    signs: Signs | None = None
+    """What the texts show; None where nobody asked."""
 
     @classmethod
-    def of(cls, thread: Thread) -> Structure:
-        """The structure of a thread."""
+    def of(cls, thread: Thread, *, signs: bool = False) -> Structure:
+        """The structure of a thread, with the signs in its text if they are asked for."""
         return cls(
             roles=tuple(turn.role for turn in thread.turns),
             author_ids=tuple(turn.author_id for turn in thread.turns),
@@ -43,6 +75,7 @@ class Structure:
             complete=thread.complete,
             has_caption=bool(thread.post.text),
             published_at=thread.post.published_at,
+            signs=Signs.of(thread) if signs else None,
         )
 
 

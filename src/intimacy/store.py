@@ -20,8 +20,9 @@ from typing import IO, Any, Literal, TypeVar
 
 import msgspec
 
+from intimacy.disclosure import Disclosure
 from intimacy.errors import RecordError, RoleError, SourceError, ThreadError, shown
-from intimacy.prediction import Evidence, Prediction, Structure
+from intimacy.prediction import Evidence, Prediction, Signs, Structure
 from intimacy.schema import Label, Post, Reason, Role, Thread, Turn, plain
 
 _T = TypeVar("_T")
@@ -144,7 +145,6 @@ def prediction_from_dict(
         RecordError: When it is not such a line.
     """
     try:
-        shape = record.get("structure") or {}
         return Prediction(
             thread_id=record["thread_id"],
             label=None if record["label"] is None else Label(record["label"]),
@@ -152,15 +152,7 @@ def prediction_from_dict(
             reason=None if record["reason"] is None else Reason(record["reason"]),
             scope=record.get("scope"),
             attributes=record.get("attributes") or {},
-            structure=Structure(
-                roles=tuple(Role(r) for r in shape.get("roles", ())),
-                author_ids=tuple(shape.get("author_ids", ())),
-                created_at=tuple(time_from(t) for t in shape.get("created_at", ())),
-                created_at_is_estimate=bool(shape.get("created_at_is_estimate", False)),
-                complete=shape.get("complete"),
-                has_caption=bool(shape.get("has_caption", False)),
-                published_at=time_from(shape.get("published_at")),
-            ),
+            structure=_structure_from(record.get("structure") or {}),
             creator_id=record.get("creator_id"),
             post_id=record.get("post_id"),
             platform=record.get("platform"),
@@ -185,6 +177,37 @@ def prediction_from_dict(
             path=path,
             line=line,
         ) from exc
+
+
+def _structure_from(shape: Mapping[str, Any]) -> Structure:
+    signs = shape.get("signs")
+    return Structure(
+        roles=tuple(Role(r) for r in shape.get("roles", ())),
+        author_ids=tuple(shape.get("author_ids", ())),
+        created_at=tuple(time_from(t) for t in shape.get("created_at", ())),
+        created_at_is_estimate=bool(shape.get("created_at_is_estimate", False)),
+        complete=shape.get("complete"),
+        has_caption=bool(shape.get("has_caption", False)),
+        published_at=time_from(shape.get("published_at")),
+        signs=None if signs is None else _signs_from(signs),
+    )
+
+
+def _signs_from(signs: Mapping[str, Any]) -> Signs:
+    read, said = signs.get("readability"), signs.get("disclosure")
+    return Signs(
+        cues={str(name): int(n) for name, n in signs["cues"].items()},
+        templates=tuple(signs["templates"]),
+        readability=None if read is None else (int(read[0]), int(read[1]), int(read[2])),
+        disclosure=None
+        if said is None
+        else Disclosure(
+            tier=str(said["tier"]),
+            in_position=said["in_position"],
+            wordings=tuple(said["wordings"]),
+            brands=tuple(said["brands"]),
+        ),
+    )
 
 
 # -- files

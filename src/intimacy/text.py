@@ -20,7 +20,8 @@ MASKED_HANDLE = "@utente"
 
 _Put = str | Callable[[re.Match[str]], str]
 _URL = re.compile(r"(?:https?://|www\.)\S+", re.IGNORECASE)
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
+# From the start of a run of letters alone: from each letter of it would be quadratic.
+_EMAIL = re.compile(r"(?<![\w.+-])[\w.+-]+@[\w-]+(?:\.[\w-]+)+")
 _HANDLE = re.compile(r"(?<![\w@/])@[\w.·-]*\w")
 # Seven digits or more with phone punctuation between them; prices and years are shorter.
 _PHONE = re.compile(r"(?<![\w.,-])\+?\d(?:[\s./-]?\d){7,13}(?!\w)")
@@ -28,7 +29,7 @@ _LEADING_HANDLE = re.compile(r"^\s*(@[\w.·-]*\w)")
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _TAG = re.compile(r"<[^<>]{0,200}>")
 _BREAK = re.compile(r"<br\s*/?>", re.IGNORECASE)
-_EMOJI = re.compile(
+EMOJI = re.compile(
     "[\U0001f000-\U0001faff\U00002600-\U000027bf\U00002b00-\U00002bff\U00002300-\U000023ff"
     "\U0000203c\U00002049\U00003030\U0000303d\U00003297\U00003299\U000000a9\U000000ae]"
 )
@@ -107,7 +108,7 @@ def has_content(text: str) -> bool:
 
 def has_emoji(text: str) -> bool:
     """Whether an emoji or another pictograph is in it."""
-    return _EMOJI.search(text) is not None
+    return EMOJI.search(text) is not None
 
 
 def latin_share(text: str) -> float | None:
