@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
@@ -24,3 +26,12 @@ def thread(*turns: tuple[str, str], caption: str | None = None, id: str = "t") -
 @pytest.fixture
 def exports() -> Path:
     return EXPORTS
+
+
+def benchmark(name: str) -> ModuleType:
+    """A script of benchmarks/, as a module: what it measures is what a test holds."""
+    spec = importlib.util.spec_from_file_location(name, ROOT / "benchmarks" / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

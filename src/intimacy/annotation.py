@@ -36,6 +36,9 @@ VALUES: Mapping[str, tuple[Any, ...]] = {
 ORDINAL = ("disclosure_depth", "follower_disclosure", "product_salience", "creator_response")
 """Attributes whose values are steps of one scale."""
 
+OF_CREATOR = ("creator_response", "informs")
+"""Attributes of the creator's turns alone: without one there is nothing to tell."""
+
 ATTRIBUTES = (*VALUES, "flags")
 """Names of all attributes, the flags among them."""
 

@@ -153,8 +153,15 @@ def share_error(
 
     Mixes are drawn uniformly (Dirichlet of ones over the labels that occur) and threads to match
     them, with replacement. The error is the total variation distance, in [0, 1]: of the shares
-    as profiles correct them, and as counted.
+    as profiles correct them, and by the other methods of `intimacy.prevalence.point_estimates`.
+    Empty where the model brings no error rates.
     """
+    known = manifest.errors.get("label")
+    if known is None:
+        return {}
+    prior = [manifest.prior.get(name, 0.0) for name in LABELS]
+    cells = np.array([prevalence.cell(p.scores, LABELS) for p in predictions])
+    best = cells.argmax(1)
     rng = np.random.default_rng(0)
     by_label = {
         name: [i for i, t in enumerate(truth) if t == name and predictions[i].scores]
@@ -163,7 +170,7 @@ def share_error(
     present = [name for name in LABELS if by_label[name]]
     out: dict[str, dict[str, float | None]] = {}
     for size in SIZES:
-        errors: dict[str, list[float]] = {"corrected": [], "counted": []}
+        errors: dict[str, list[float]] = {}
         for _ in range(_MIXES):
             numbers = rng.multinomial(size, rng.dirichlet(np.ones(len(present))))
             rows = [
@@ -171,19 +178,19 @@ def share_error(
                 for name, n in zip(present, numbers, strict=True)
                 for row in rng.choice(by_label[name], n)
             ]
-            drawn = [predictions[i] for i in rows]
             real = _shares(Counter(truth[i] for i in rows))
-            said = _shares(Counter(str(p.best) for p in drawn))
-            fitted = prevalence.shares(
-                Counter(prevalence.cell(p.scores, LABELS) for p in drawn),
-                LABELS,
-                prior=manifest.prior,
-                confusion=manifest.dev_confusion,
-                draws=100,
+            drawn = prevalence.posterior(
+                np.bincount(best[rows], minlength=len(LABELS)),
+                known,
+                possible=(cells[rows] > 0).any(0),
+                draws=400,
             )
-            corrected = np.array([fitted[name].estimate or 0.0 for name in LABELS])
-            errors["corrected"].append(float(np.abs(corrected - real).sum() / 2))
-            errors["counted"].append(float(np.abs(said - real).sum() / 2))
+            found = {
+                "corrected": drawn.mean(0),
+                **prevalence.point_estimates(cells[rows], known, prior),
+            }
+            for method, shares in found.items():
+                errors.setdefault(method, []).append(float(np.abs(shares - real).sum() / 2))
         out[str(size)] = {name: _r(float(np.mean(values))) for name, values in errors.items()}
     return out
 

@@ -1,7 +1,7 @@
 """The model folder: weights, tokenizer and a manifest that says how to use them.
 
 Safetensors, ONNX and JSON only. The manifest carries the order of the labels and heads, the
-render budget, the calibration, the abstention threshold, the development confusion matrix and
+render budget, the calibration, the abstention threshold, the errors on the development threads and
 a hash of every file, so that two results with the same `model_id` came from the same bytes.
 """
 
@@ -44,6 +44,19 @@ def columns(heads: Mapping[str, Sequence[Any]]) -> dict[str, slice]:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Errors:
+    """What the development threads say of how a head errs; see `intimacy.prevalence`."""
+
+    counts: Sequence[Sequence[float]]
+    """Threads by true value (rows) and by the value that the model says (columns)."""
+    spread: float
+    """How much the rates differ from creator to creator: standard deviation of a shift of the
+    logarithm of each rate."""
+    means: Sequence[Sequence[float]] = ()
+    """Mean scores by true label; for the label alone."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class Manifest:
     """What a model folder says of itself."""
 
@@ -63,8 +76,8 @@ class Manifest:
     """A thread whose probability of being in scope is below it abstains."""
     prior: Mapping[str, float] = field(default_factory=dict)
     """Shares of the labels in the training data, which the scores assume."""
-    dev_confusion: Sequence[Sequence[float]] = ()
-    """Rows true label, columns predicted, in the order of the label head; development threads."""
+    errors: Mapping[str, Errors] = field(default_factory=dict)
+    """Head → its errors on the development threads."""
     files: Mapping[str, str] = field(default_factory=dict)
     """File → SHA-256."""
     training: Mapping[str, Any] = field(default_factory=dict)

@@ -1,40 +1,35 @@
-"""Shares of the labels in a population, from scores, corrected for classifier error.
+"""Shares of categories in a population, from what a classifier says, corrected for its errors.
 
-Counting labels is biased wherever a creator's mix differs from the training mix. Two accounts of
-the classifier's error undo that, and the answer pools their draws:
-
-- *scores*: under a shift of the prior alone, P(label | thread) is re-weighted by q / q_train
-  (Saerens, Latinne & Decaestecker 2002); labels and shares are drawn in turn by Gibbs sampling.
-  Sharp, and as right as the scores are calibrated.
-- *confusion*: only the most likely label of each thread is believed, with error rates drawn from
-  what the development threads leave possible (Bayesian black-box quantification, Ziegler & Czyż
-  2023). Blunt, and aware of how few those threads were.
-
-Where both agree the interval is theirs; where the scores run into a corner that the development
-threads cannot vouch for, the interval says so.
-
-Threads enter as counts on a grid of score vectors, so that estimates over shards, months or
-machines can be added up exactly before they are evaluated.
+Counting what a classifier says is biased wherever a creator's mix differs from the training mix,
+and grows surer of its bias with every thread. `posterior` undoes that. What the classifier says
+follows from the true labels by error rates. Development threads tell these for creators at large
+(Bayesian quantification with black-box estimators, Ziegler & Czyż 2023, arXiv:2302.09159); those of
+one creator are shifted from them, by as much as development creators differ from each other. The
+usual point estimates stand beside it for comparison.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 import numpy.typing as npt
 
+from intimacy.bundle import Errors
 from intimacy.schema import Share
 
 GRID = 50
 """Scores are rounded to multiples of 1/50; the error of a share is far below its interval."""
 DRAWS = 2_000
+_CHAINS = 100
+_BURN = 100
+_MOVES = 3
+_STEP = 0.5
+"""Size of a proposed shift, in spreads."""
 _SEED = 20_080_501
-_ERROR_PRIOR = 0.5
-"""Jeffreys: added to every cell of the confusion matrix."""
 
 _Floats = npt.NDArray[np.float64]
-_Ints = npt.NDArray[np.int64]
 
 
 def cell(scores: Mapping[str, float], order: Sequence[str]) -> tuple[int, ...]:
@@ -48,116 +43,165 @@ def cell(scores: Mapping[str, float], order: Sequence[str]) -> tuple[int, ...]:
     return tuple(floors)
 
 
-def shares(
-    cells: Mapping[tuple[int, ...], int],
-    order: Sequence[str],
-    *,
-    prior: Mapping[str, float],
-    confusion: Sequence[Sequence[float]] = (),
-    interval: float = 0.90,
-    concentration: float = 1.0,
-    draws: int = DRAWS,
-) -> dict[str, Share]:
-    """Posterior mean and equal-tailed interval of each label's share.
+def posterior(
+    counts: npt.ArrayLike, errors: Errors, *, possible: npt.ArrayLike, draws: int = DRAWS
+) -> _Floats:
+    """Draws of the shares of the true categories.
+
+    Model: shares ~ Dirichlet(1); error rates of creators at large ~ Dirichlet(½ + development
+    counts); those of this creator are proportional to them times ``exp(shift)``, one normal shift
+    for each category said, with the spread of the manifest. Shares and labels are drawn in turn,
+    shifts by Metropolis steps; the rates at large are not learned from threads without labels.
 
     Args:
-        cells: Threads by score vector on the grid; see `cell`.
-        order: Labels, in the order of the vectors.
-        prior: Shares of the labels that the scores assume (those of the training data).
-        confusion: Development threads by true (rows) and most likely label (columns), in the
-            same order; empty where none are known, and the scores alone are believed.
-        interval: Probability inside the intervals.
-        concentration: Of the symmetric Dirichlet prior on the shares.
-        draws: Kept from each sampler, after a quarter as many that are not.
+        counts: Threads by the category that the classifier says; fractions where threads that
+            hang together count for less than one each.
+        errors: What the development threads say of the classifier.
+        possible: Categories that any thread may have, as booleans; the others get share 0.
+        draws: How many.
 
-    Returns: One `Share` per label; a label that no thread can have has share 0. Deterministic:
-        the samplers are seeded.
+    Returns: Shape ``(draws, categories)``; rows sum to 1. Deterministic: the sampler is seeded.
     """
-    if not cells:
-        return {name: Share(reason="no threads") for name in order}
-    # Sorted, so that the draws do not depend on the order in which threads were added.
-    keys = sorted(cells)
-    counts = np.array([cells[key] for key in keys])
-    posteriors = np.array(keys, dtype=np.float64) / GRID
-    open_ = posteriors.sum(0) > 0
-    dirichlet = np.where(open_, concentration, 0.0)
-    assumed = np.array([max(prior.get(name, 0.0), 1e-6) for name in order])
-    drawn = _by_scores(posteriors / assumed, counts, dirichlet, draws)
-    if len(confusion):
-        best = np.bincount(posteriors.argmax(1), weights=counts, minlength=len(order))
-        seen = np.asarray(confusion, dtype=np.float64)
-        by_confusion = _by_confusion(best.astype(int), seen, dirichlet, draws)
-        drawn = np.concatenate([drawn, by_confusion])
-    low, high = (1 - interval) / 2, (1 + interval) / 2
-    return {
-        name: Share(
-            estimate=float(drawn[:, i].mean()),
-            low=float(np.quantile(drawn[:, i], low)),
-            high=float(np.quantile(drawn[:, i], high)),
-        )
-        for i, name in enumerate(order)
-    }
-
-
-def _by_scores(likelihood: _Floats, counts: _Ints, dirichlet: _Floats, draws: int) -> _Floats:
-    """Draws of the shares that believe every score; shape ``(draws, labels)``."""
-
-    def totals(rng: np.random.Generator, shares: _Floats) -> _Ints:
-        weights = likelihood * shares
-        weights /= weights.sum(axis=1, keepdims=True)
-        drawn: _Ints = rng.multinomial(counts, weights).sum(axis=0)
-        return drawn
-
-    return _gibbs(totals, dirichlet, draws)
-
-
-def _by_confusion(best: _Ints, seen: _Floats, dirichlet: _Floats, draws: int) -> _Floats:
-    """Draws of the shares that believe the most likely labels as far as ``seen`` allows."""
-
-    def totals(rng: np.random.Generator, shares: _Floats) -> _Ints:
-        # Drawn from the development threads alone: the error rates are not learned from threads
-        # whose labels nobody knows.
-        rates = np.array([rng.dirichlet(row + _ERROR_PRIOR) for row in seen])
-        weights = (rates * shares[:, None]).T
-        weights /= weights.sum(axis=1, keepdims=True)
-        drawn: _Ints = rng.multinomial(best, weights).sum(axis=0)
-        return drawn
-
-    return _gibbs(totals, dirichlet, draws)
-
-
-def _gibbs(
-    totals: Callable[[np.random.Generator, _Floats], _Ints], dirichlet: _Floats, draws: int
-) -> _Floats:
-    """Alternate the threads' labels (``totals`` counts them) and the shares."""
+    found = np.asarray(counts, dtype=np.float64)
+    own = np.asarray(possible, dtype=bool)
+    open_, said = np.flatnonzero(own), np.flatnonzero(own | (found > 0))
+    known = np.asarray(errors.counts, dtype=np.float64)[np.ix_(open_, said)] + 0.5
+    found = found[said]
+    whole, part = np.floor(found), found % 1
     rng = np.random.default_rng(_SEED)
-    open_ = dirichlet > 0
-    shares = open_ / open_.sum()
-    kept = np.zeros((draws, len(dirichlet)))
-    for step in range(-(draws // 4), draws):
-        drawn = rng.dirichlet((dirichlet + totals(rng, shares))[open_])
-        shares[open_] = np.maximum(drawn, 1e-12)
+    # Many short chains from scattered starts, side by side, each with its own rates at large.
+    at_large = _normal(rng.standard_gamma(np.repeat(known[None], _CHAINS, axis=0)))
+    shift = np.zeros((_CHAINS, len(said)))
+    rates, shares = at_large, rng.dirichlet(np.ones(len(open_)), size=_CHAINS)
+    kept = []
+    for step in range(-_BURN, -(-draws // _CHAINS)):
+        weights = np.swapaxes(rates * shares[:, :, None], 1, 2)
+        weights /= weights.sum(2, keepdims=True)
+        units = (whole + (rng.random((_CHAINS, len(part))) < part)).astype(np.int64)
+        labels = rng.multinomial(units, weights).sum(1)
+        shares = _normal(rng.standard_gamma(1.0 + labels))
+        fit = _log_likelihood(found, shares, rates)
+        for _ in range(_MOVES):
+            other = shift + _STEP * errors.spread * rng.normal(size=shift.shape)
+            moved = _normal(at_large * np.exp(other)[:, None, :])
+            better = _log_likelihood(found, shares, moved)
+            gain = better - fit
+            gain -= ((other**2).sum(1) - (shift**2).sum(1)) / (2 * errors.spread**2)
+            taken = np.log(rng.random(_CHAINS)) < gain
+            shift = np.where(taken[:, None], other, shift)
+            rates = np.where(taken[:, None, None], moved, rates)
+            fit = np.where(taken, better, fit)
         if step >= 0:
-            kept[step] = shares
-    return kept
+            kept.append(shares)
+    out = np.zeros((draws, len(own)))
+    out[:, open_] = np.concatenate(kept)[:draws]
+    return out
+
+
+def _log_likelihood(found: _Floats, shares: _Floats, rates: _Floats) -> _Floats:
+    chances = np.einsum("ck,cks->cs", shares, rates)
+    result: _Floats = (found * np.log(np.maximum(chances, 1e-300))).sum(1)
+    return result
+
+
+def _normal(values: _Floats) -> _Floats:
+    positive = np.maximum(values, 1e-300)
+    result: _Floats = positive / positive.sum(-1, keepdims=True)
+    return result
+
+
+def rate_draws(successes: float, trials: float, *, draws: int = DRAWS) -> _Floats:
+    """Draws of a proportion: Beta posterior with Jeffreys prior (½, ½); counts may be fractions."""
+    rng = np.random.default_rng(_SEED)
+    return rng.beta(successes + 0.5, max(trials - successes, 0.0) + 0.5, size=draws)
+
+
+def summary(
+    draws: _Floats, interval: float, *, estimate: float | None = None
+) -> tuple[float, float, float]:
+    """Mean (or the estimate given) and equal-tailed interval, which holds it."""
+    middle = float(draws.mean()) if estimate is None else estimate
+    low, high = np.quantile(draws, [(1 - interval) / 2, (1 + interval) / 2])
+    return middle, min(float(low), middle), max(float(high), middle)
 
 
 def rate(successes: int, trials: int, *, interval: float = 0.90) -> Share:
     """A proportion with the equal-tailed interval of its Beta posterior (Jeffreys prior)."""
     if trials <= 0:
         return Share(reason="not measurable: no threads it applies to")
-    rng = np.random.default_rng(_SEED)
-    draws = rng.beta(successes + 0.5, trials - successes + 0.5, size=100_000)
-    return Share(
-        estimate=successes / trials,
-        low=min(float(np.quantile(draws, (1 - interval) / 2)), successes / trials),
-        high=max(float(np.quantile(draws, (1 + interval) / 2)), successes / trials),
-    )
+    drawn = rate_draws(successes, trials, draws=20_000)
+    middle, low, high = summary(drawn, interval, estimate=successes / trials)
+    return Share(estimate=middle, low=low, high=high)
 
 
-def counted(
-    counts: Mapping[str, int], order: Sequence[str], *, interval: float = 0.90
-) -> dict[str, Share]:
-    """Shares as counted, without correction; for comparison only."""
-    total = sum(counts.get(name, 0) for name in order)
-    return {name: rate(counts.get(name, 0), total, interval=interval) for name in order}
+# -- point estimates, for comparison
+
+
+def point_estimates(
+    cells: npt.ArrayLike, errors: Errors, prior: Sequence[float]
+) -> dict[str, _Floats]:
+    """Shares by the methods in use, without intervals.
+
+    Args:
+        cells: Score vectors of the threads, shape ``(n, labels)``, on the grid of `cell`.
+        errors: What the development threads say of the model.
+        prior: Shares of the labels that the scores assume.
+
+    Returns: Method → shares: ``counted`` (classify and count), ``pcc`` (mean scores), ``acc`` and
+        ``pacc`` (those two, undone by the confusion of labels or of scores on the development
+        threads; Forman 2008, Bella et al. 2010; ``pacc`` where mean scores are known), ``emq``
+        (expectation maximisation under a shift of the prior with a flat Dirichlet prior; Saerens,
+        Latinne & Decaestecker 2002).
+    """
+    scores = np.asarray(cells, dtype=np.float64)
+    scores = scores / scores.sum(1, keepdims=True)
+    n_labels = scores.shape[1]
+    counted = np.bincount(scores.argmax(1), minlength=n_labels) / len(scores)
+    mean = scores.mean(0)
+    confusion = np.asarray(errors.counts, dtype=np.float64)
+    rates = confusion / confusion.sum(1, keepdims=True).clip(min=1e-12)
+    out = {
+        "counted": counted,
+        "pcc": mean,
+        "acc": _on_simplex(rates.T, counted),
+        "emq": _emq(scores, np.asarray(prior, dtype=np.float64)),
+    }
+    if len(errors.means):
+        out["pacc"] = _on_simplex(np.asarray(errors.means, dtype=np.float64).T, mean)
+    return out
+
+
+def _emq(scores: _Floats, prior: _Floats, *, tolerance: float = 1e-6) -> _Floats:
+    ratio = scores / prior.clip(min=1e-9)
+    shares = np.full(scores.shape[1], 1 / scores.shape[1])
+    for _ in range(10_000):
+        weights = ratio * shares
+        weights /= weights.sum(1, keepdims=True)
+        # The flat Dirichlet adds nothing to the mode: this is the maximum a posteriori as well.
+        new: _Floats = weights.mean(0)
+        if np.abs(new - shares).max() < tolerance:
+            return new
+        shares = new
+    return shares
+
+
+def _on_simplex(matrix: _Floats, target: _Floats) -> _Floats:
+    """Shares x, ≥ 0 and summing to 1, with the least ‖matrix @ x - target‖.
+
+    With a handful of labels every set of those that are not zero can be tried.
+    """
+    size = matrix.shape[1]
+    best, least = np.full(size, 1 / size), np.inf
+    for width in range(1, size + 1):
+        for chosen in combinations(range(size), width):
+            columns = matrix[:, chosen]
+            # Stationary where the Lagrangian of the sum is: one linear system.
+            system = np.block([[columns.T @ columns, np.ones((width, 1))], [np.ones(width), 0.0]])
+            right = np.append(columns.T @ target, 1.0)
+            found = np.linalg.lstsq(system, right, rcond=None)[0][:width]
+            loss = float(np.linalg.norm(columns @ found - target))
+            if found.min() >= -1e-12 and loss < least - 1e-12:
+                least, best = loss, np.zeros(size)
+                best[list(chosen)] = found.clip(min=0)
+    result: _Floats = best / best.sum()
+    return result

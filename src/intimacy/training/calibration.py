@@ -1,16 +1,15 @@
-"""Scores that mean what they say: temperatures and thresholds, fitted on development threads."""
+"""Scores that mean what they say: temperatures, thresholds, errors; from development threads."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
 
-from intimacy import evaluation
-from intimacy.annotation import AnnotatedThread
-from intimacy.bundle import Manifest
+from intimacy.annotation import OF_CREATOR, VALUES, AnnotatedThread
+from intimacy.bundle import Errors, Manifest
 from intimacy.classifier import Classifier, possible, softmax
 from intimacy.schema import Label
 from intimacy.training.config import TrainConfig
@@ -19,6 +18,10 @@ _LABELS = tuple(str(label) for label in Label)
 _TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(5.0), 91))
 _THRESHOLDS = np.linspace(0.30, 0.80, 51)
 _MIN_ANSWERED = 20
+_SPREADS = np.geomspace(0.1, 1.6, 25)
+_TYPICAL = 0.4
+"""Spread expected where the development creators are too few to tell (log-normal, deviation ½)."""
+_SHIFTS = 400
 
 
 def calibrate(
@@ -27,7 +30,7 @@ def calibrate(
     dev: Sequence[AnnotatedThread],
     config: TrainConfig,
 ) -> Manifest:
-    """The manifest with temperatures, threshold and confusion matrix.
+    """The manifest with temperatures, threshold and errors.
 
     Scores hold for the prevalence that the manifest declares (``prior``): development threads are
     weighted to it.
@@ -57,13 +60,82 @@ def calibrate(
     scores = softmax(raw / temperature)
     truth = np.array([_LABELS.index(str(dev[i].label)) for i in rows])
     right = scores.argmax(1) == truth
-    names = [_LABELS[i] for i in scores.argmax(1)]
     return replace(
         manifest,
         temperature=temperature,
         scope_temperature=scope_temperature,
         threshold=_threshold(scores.max(1), right, weights, config.coverage_risk),
-        dev_confusion=evaluation.confusion([_LABELS[i] for i in truth], names, _LABELS),
+        errors={
+            "label": errors_of(
+                truth,
+                scores.argmax(1),
+                [dev[i].cluster for i in rows],
+                size=len(_LABELS),
+                scores=scores,
+            ),
+            **_errors_of_heads(classifier, dev),
+        },
+    )
+
+
+def _errors_of_heads(classifier: Classifier, dev: Sequence[AnnotatedThread]) -> dict[str, Errors]:
+    """Errors of the attributes, among threads in scope; of the creator's, where one speaks."""
+    predictions = classifier.classify_threads([item.thread for item in dev], progress=False)
+    out = {}
+    for head, values in VALUES.items():
+        rows = [
+            i
+            for i, (item, found) in enumerate(zip(dev, predictions, strict=True))
+            if item.label is not None
+            and item.attributes.get(head) in values
+            and head in found.attributes
+            and (head not in OF_CREATOR or item.thread.has_creator_turn)
+        ]
+        truth = np.array([values.index(dev[i].attributes[head]) for i in rows], dtype=np.int64)
+        said = np.array([values.index(predictions[i].attributes[head]) for i in rows], np.int64)
+        clusters = [dev[i].cluster for i in rows]
+        out[head] = errors_of(truth, said, clusters, size=len(values))
+    return out
+
+
+def errors_of(
+    truth: npt.NDArray[np.int64],
+    said: npt.NDArray[np.int64],
+    clusters: Sequence[Hashable],
+    *,
+    size: int,
+    scores: npt.NDArray[np.float64] | None = None,
+) -> Errors:
+    """Counts of errors, and the likeliest spread of their rates between creators.
+
+    The model is that of `intimacy.prevalence.posterior`; shifts are integrated out by Monte Carlo.
+    """
+    groups = sorted(set(clusters), key=str)
+    counts = np.zeros((len(groups), size, size))
+    np.add.at(counts, ([groups.index(c) for c in clusters], truth, said), 1)
+    whole = counts.sum(0)
+    rates = (whole + 0.5) / (whole + 0.5).sum(1, keepdims=True)
+    shifts = np.random.default_rng(0).normal(size=(_SHIFTS, size))
+
+    def likelihood(spread: float) -> float:
+        moved = rates * np.exp(spread * shifts)[:, None, :]
+        moved /= moved.sum(2, keepdims=True)
+        each = np.einsum("gks,cks->gc", counts, np.log(moved))
+        most = each.max(1)
+        marginal = most + np.log(np.exp(each - most[:, None]).mean(1))
+        return float(marginal.sum() - 2 * np.log(spread / _TYPICAL) ** 2)
+
+    means: tuple[list[float], ...] = ()
+    if scores is not None:
+        unseen = np.eye(size)
+        means = tuple(
+            np.round(scores[truth == k].mean(0) if (truth == k).any() else unseen[k], 4).tolist()
+            for k in range(size)
+        )
+    return Errors(
+        counts=whole.tolist(),
+        spread=round(float(max(_SPREADS, key=likelihood)), 3),
+        means=means,
     )
 
 

@@ -186,6 +186,9 @@ class TrainConfig:
     warmup: float = 0.1
     weight_decay: float = 0.01
     dropout: float = 0.1
+    averaging: float = 0.5
+    """Epochs that the weights which are kept are a running mean over (Morales-Brotons et al. 2024,
+    arXiv:2411.18704); 0 keeps those of the last step."""
     informal: float = 0.15
     """Share of the turns written without accents, capitals or punctuation, afresh each epoch."""
     drop_caption: float = 0.15

@@ -1,4 +1,4 @@
-"""The loop: threads varied afresh each epoch, soft targets for every head, the best epoch kept."""
+"""The loop: threads varied afresh each epoch, soft targets, averaged weights, best epoch kept."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from intimacy.annotation import AnnotatedThread
 from intimacy.backends import Batch
@@ -83,6 +84,7 @@ def fit(
     dev = [_example(item) for item in dev_items]
     dev_inputs = [renderer.render(item.thread) for item in dev_items]
     optimizer = _optimizer(network, config)
+    averaged: AveragedModel | None = None
     rng = random.Random(config.seed)
     best, best_loss, waited = copy.deepcopy(network.state_dict()), math.inf, 0
     with Progress("train", total=config.epochs, unit="epoch", log=log) as bar:
@@ -92,6 +94,7 @@ def fit(
             examples = [_example(variation.of(item, rng)) for item in train_items]
             inputs = [renderer.render(example.item.thread) for example in examples]
             batches = _shuffled(inputs, config.tokens_per_batch, rng)
+            averaged = averaged or _averaged(network, config.averaging * len(batches))
             for number, rows in enumerate(batches):
                 done = (epoch + (number + 1) / len(batches)) / config.epochs
                 loop.set_rate(optimizer, done, config.warmup)
@@ -101,13 +104,14 @@ def fit(
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
+                averaged.update_parameters(network)
                 losses.append(loss.item())
-            dev_loss = _dev_loss(network, dev, dev_inputs, config)
+            dev_loss = _dev_loss(averaged.module, dev, dev_inputs, config)
             mean = sum(losses) / len(losses)
             bar.step(loss=f"{mean:.3f}", dev_loss=f"{dev_loss:.3f}")
             bar.record(epoch=epoch, loss=mean, dev_loss=dev_loss)
             if dev_loss < best_loss:
-                best, best_loss, waited = copy.deepcopy(network.state_dict()), dev_loss, 0
+                best, best_loss, waited = copy.deepcopy(averaged.module.state_dict()), dev_loss, 0
             else:
                 waited += 1
                 if waited > config.patience:
@@ -133,6 +137,11 @@ def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimiz
         [{"params": params, "lr": rate, "peak": rate} for rate, params in groups.items()],
         weight_decay=config.weight_decay,
     )
+
+
+def _averaged(network: ThreadModel, steps: float) -> AveragedModel:
+    """A copy whose weights are the mean of those of about the last ``steps`` steps."""
+    return AveragedModel(network, multi_avg_fn=get_ema_multi_avg_fn(1 - 1 / max(1.0, steps)))
 
 
 def _shuffled(inputs: Sequence[ModelInput], tokens: int, rng: random.Random) -> list[list[int]]:

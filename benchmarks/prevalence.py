@@ -1,0 +1,170 @@
+"""Do nominal 90 % intervals of the shares cover, where counting fails?
+
+    python benchmarks/prevalence.py                          # simulated classifier, seeded
+    python benchmarks/prevalence.py --corpus data/threads    # the model, held-out creators
+
+Creators with mixes drawn far from the training mix (Dirichlet 0.8), n = 50, 100, 200, 400 threads
+each. In the simulation the classifier errs differently on every creator and threads of one post
+are alike; development threads are drawn in the same way, 30 a label from 12 creators. On the corpus
+threads of the test split are drawn with replacement to match each mix; the errors are those that
+the manifest carries from the development creators.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+import numpy as np
+
+import intimacy
+from intimacy import prevalence
+from intimacy.bundle import Errors
+from intimacy.profiling import sampling
+from intimacy.schema import Label
+from intimacy.training.calibration import errors_of
+
+LABELS = tuple(str(label) for label in Label)
+SIZES = (50, 100, 200, 400)
+INTERVAL = 0.90
+K = len(LABELS)
+
+Floats = np.ndarray
+Draw = Callable[[Floats, int, np.random.Generator], tuple[Floats, np.ndarray]]
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--corpus", help="labelled threads; else a simulation")
+    parser.add_argument("--model", help="model folder; else the bundled one")
+    parser.add_argument("--creators", type=int, default=200)
+    given = parser.parse_args()
+    if given.corpus:
+        draw, errors, prior = of_corpus(given.corpus, given.model)
+        tables = [coverage(draw, lambda rng: (errors, prior), given.creators)]
+    else:
+        tables = [coverage(simulated_threads, simulated_model, given.creators)]
+    for table in tables:
+        print(
+            "| n | corrected: covered | width | error | counted: covered | error "
+            "| pcc | acc | pacc | emq |\n|---|---|---|---|---|---|---|---|---|---|"
+        )
+        for size, row in table.items():
+            e = row["error"]
+            print(
+                f"| {size} | {row['covered']:.3f} | {row['width']:.3f} | {e['corrected']:.3f} "
+                f"| {row['counted_covered']:.3f} | {e['counted']:.3f} | {e['pcc']:.3f} "
+                f"| {e['acc']:.3f} | {e['pacc']:.3f} | {e['emq']:.3f} |"
+            )
+
+
+def coverage(
+    draw: Draw,
+    model: Callable[[np.random.Generator], tuple[Errors, Floats]],
+    creators: int,
+) -> dict[int, dict[str, object]]:
+    """Coverage and errors by number of threads."""
+    mixes = np.random.default_rng(0).dirichlet(np.full(K, 0.8), creators)
+    out: dict[int, dict[str, object]] = {}
+    for size in SIZES:
+        covered, counted, width = [], [], []
+        wrong: dict[str, list[Floats]] = {}
+        for number, true in enumerate(mixes):
+            rng = np.random.default_rng(1_000 * size + number)
+            errors, prior = model(rng)
+            scores, posts = draw(true, size, rng)
+            cells = np.array(
+                [prevalence.cell(dict(zip(LABELS, row, strict=True)), LABELS) for row in scores]
+            )
+            effect = sampling.design_effect(
+                cells / prevalence.GRID, posts, np.zeros(size, dtype=np.int64)
+            )
+            said = np.bincount(cells.argmax(1), minlength=K)
+            drawn = prevalence.posterior(
+                said / effect, errors, possible=(cells > 0).any(0), draws=1_000
+            )
+            low, high = np.quantile(drawn, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
+            covered.append((low <= true) & (true <= high))
+            width.append(high - low)
+            points = prevalence.point_estimates(cells, errors, prior)
+            for name, shares in {"corrected": drawn.mean(0), **points}.items():
+                wrong.setdefault(name, []).append(np.abs(shares - true))
+            counts = [prevalence.rate_draws(c, size, draws=1_000) for c in said]
+            inside = [np.quantile(c, [0.05, 0.95]) for c in counts]
+            counted.append([a <= t <= b for (a, b), t in zip(inside, true, strict=True)])
+        out[size] = {
+            "covered": float(np.mean(covered)),
+            "width": float(np.mean(width)),
+            "counted_covered": float(np.mean(counted)),
+            "error": {name: float(np.mean(values)) for name, values in wrong.items()},
+        }
+    return out
+
+
+# -- simulated
+
+_SIGNAL = 2.0
+_CREATOR = 0.2
+"""Spread of a creator's own shift of the logits."""
+_ALIKE = 12.0
+"""Concentration of a post's mix about its creator's: threads of a post are alike."""
+
+
+def _scores(labels: np.ndarray, shift: Floats, rng: np.random.Generator) -> Floats:
+    logits = rng.normal(size=(len(labels), K)) + _SIGNAL * np.eye(K)[labels] + shift
+    posterior = np.exp(_SIGNAL * logits)
+    return posterior / posterior.sum(1, keepdims=True)
+
+
+def simulated_threads(
+    mix: Floats, size: int, rng: np.random.Generator
+) -> tuple[Floats, np.ndarray]:
+    """Scores and posts of one creator's threads, about ten a post."""
+    n_posts = max(5, size // 10)
+    posts = rng.integers(1, n_posts + 1, size)
+    of_posts = rng.dirichlet(np.maximum(_ALIKE * mix, 1e-3), n_posts + 1)
+    labels = np.array([rng.choice(K, p=of_posts[post]) for post in posts])
+    return _scores(labels, _CREATOR * rng.normal(size=K), rng), posts
+
+
+def simulated_model(rng: np.random.Generator) -> tuple[Errors, Floats]:
+    """What thirty development threads a label, of twelve creators, say of the classifier."""
+    truth = np.repeat(np.arange(K), 30)
+    creators = rng.integers(0, 12, len(truth))
+    shifts = _CREATOR * rng.normal(size=(12, K))
+    scores = np.concatenate([_scores(truth[[i]], shifts[c], rng) for i, c in enumerate(creators)])
+    errors = errors_of(
+        truth,
+        scores.argmax(1),
+        [str(c) for c in creators],
+        size=K,
+        scores=scores,
+    )
+    return errors, np.full(K, 1 / K)
+
+
+# -- the corpus
+
+
+def of_corpus(corpus: str, model: str | None) -> tuple[Draw, Errors, Floats]:
+    """Scores of the test split, to be drawn by label."""
+    classifier = intimacy.load_model(model)
+    items = [i for i in intimacy.load_corpus(corpus) if i.split == "test" and i.label is not None]
+    found = classifier.classify_threads([i.thread for i in items], progress=None)
+    kept = [(i, p) for i, p in zip(items, found, strict=True) if p.scores]
+    scores = np.array([[p.scores[name] for name in LABELS] for _, p in kept])
+    truth = np.array([LABELS.index(str(i.label)) for i, _ in kept])
+
+    def draw(mix: Floats, size: int, rng: np.random.Generator) -> tuple[Floats, np.ndarray]:
+        labels = rng.choice(K, size, p=mix)
+        rows = np.array([rng.choice(np.flatnonzero(truth == k)) for k in labels])
+        return scores[rows], np.zeros(size, dtype=np.int64)
+
+    manifest = classifier.manifest
+    prior = np.array([manifest.prior.get(name, 0.0) for name in LABELS])
+    return draw, manifest.errors["label"], prior
+
+
+if __name__ == "__main__":
+    main()
