@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import csv
-import io
-import json
-import re
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import datetime, timezone
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
 import pytest
+from conftest import ROOT
 
 import intimacy
-from intimacy import report
-from intimacy.bundle import Bundle, Manifest
-from intimacy.errors import ThreadError
-from intimacy.prediction import Prediction, Structure
-from intimacy.profiling import NO_CREATOR, NO_REPLIES, Tally
+from intimacy.bundle import Bundle, Errors, Manifest
+from intimacy.disclosure import Disclosure
+from intimacy.errors import ConfigError, ThreadError
+from intimacy.prediction import Prediction, Signs, Structure
+from intimacy.profiling import Tally, evaluate, tally
+from intimacy.profiling.evaluate import NO_CREATOR, NO_REPLIES
+from intimacy.profiling.index import NO_TEXT
+from intimacy.profiling.indices import INDICES
 from intimacy.schema import Label, Profile, Reason, Role
 
 BUNDLE = Bundle(
@@ -27,7 +28,15 @@ BUNDLE = Bundle(
         name="m",
         version="0",
         prior={str(label): 0.25 for label in Label},
-        dev_confusion=[[50 * (i == j) + (i != j) for j in range(4)] for i in range(4)],
+        errors={
+            "label": Errors(
+                counts=[[50 * (i == j) + (i != j) for j in range(4)] for i in range(4)], spread=0.3
+            ),
+            "stance": Errors(
+                counts=[[40, 5, 0, 0], [5, 40, 0, 0], [0, 5, 20, 0], [0, 0, 0, 3]], spread=0.3
+            ),
+            "creator_response": Errors(counts=[[0, 0, 0], [0, 40, 2], [0, 2, 40]], spread=0.3),
+        },
     ),
     model_id="m",
 )
@@ -46,6 +55,7 @@ def prediction(
         roles=tuple(map(Role, roles)),
         author_ids=tuple("f1" if role == "follower" else None for role in roles),
         created_at=tuple(NOON for _ in roles),
+        signs=Signs(),
     )
     values: dict[str, object] = {
         "creator_id": "giulia",
@@ -62,11 +72,8 @@ def prediction(
     )
 
 
-def profile_of(*predictions: Prediction) -> Profile:
-    tally = Tally()
-    for item in predictions:
-        tally.add(item)
-    return tally.profile(BUNDLE)
+def profile_of(*predictions: Prediction, **more: Any) -> Profile:
+    return evaluate(tally(predictions), BUNDLE, **more)
 
 
 MIX = [
@@ -142,7 +149,7 @@ def test_tallies_add_up_exactly_in_any_order() -> None:
         total = Tally()
         for part in reversed(parts):
             total = total.merge(part)
-        assert total.profile(BUNDLE) == whole
+        assert evaluate(total, BUNDLE) == whole
 
 
 def test_profile_takes_threads_predictions_or_both() -> None:
@@ -151,8 +158,13 @@ def test_profile_takes_threads_predictions_or_both() -> None:
         for i in range(25)
     ]
     predictions = intimacy.classify_threads(threads)
-    assert intimacy.profile(threads) == intimacy.profile(predictions)
-    assert intimacy.profile(threads, predictions) == intimacy.profile(predictions)
+    signed = intimacy.classify_threads(threads, signs=True)
+    assert intimacy.profile(threads) == intimacy.profile(signed)
+    assert intimacy.profile(threads, predictions) == intimacy.profile(signed)
+    bare = intimacy.profile(predictions)
+    assert bare.shares == intimacy.profile(signed).shares
+    assert bare.indices["second_person_share"].reason == NO_TEXT
+    assert any("minors cannot be left out" in note for note in bare.notes)
     with pytest.raises(ThreadError, match="25 threads and 24 predictions"):
         intimacy.profile(threads, predictions[1:])
     with pytest.raises(ThreadError, match="same order"):
@@ -168,26 +180,138 @@ def test_one_profile_a_creator() -> None:
     assert "threads of 2 creators together" in together.notes
 
 
-def test_text_and_tables() -> None:
+def timed(n: int, **more: Any) -> list[Prediction]:
+    """Threads of many posts and followers, an hour apart; two in three answered after an hour."""
+    out = []
+    for i in range(n):
+        start = NOON + timedelta(hours=i)
+        roles = ("follower", "creator") if i % 3 else ("follower",)
+        item = prediction("reciprocal" if i % 3 else "interactive", roles, post_id=f"p{i % 10}")
+        structure = replace(
+            item.structure,
+            author_ids=tuple(f"f{i % 25}" if r == "follower" else "giulia" for r in roles),
+            created_at=tuple(start + timedelta(hours=k) for k in range(len(roles))),
+            published_at=NOON + timedelta(days=20 * (i % 10)),
+        )
+        out.append(replace(item, thread_id=f"t{i}", structure=structure, **more))
+    return out
+
+
+def test_waiting_is_measured_with_those_who_still_wait() -> None:
+    found = profile_of(*timed(240))
+    latency = found.indices["reply_latency_hours"]
+    assert latency.estimate == 1.0 and latency.unit == "hours"
+    assert dict(found.reply_curve)[24.0] == pytest.approx(2 / 3, abs=0.02)
+    assert found.indices["reply_rate"].estimate == pytest.approx(2 / 3, abs=0.01)
+    assert any("younger than 72 hours" in note for note in found.notes)
+    assert found.indices["replies_per_100"].estimate == pytest.approx(200 / 3, abs=0.5)
+
+
+def test_heads_are_corrected_and_what_they_never_met_is_refused() -> None:
+    read = timed(120, attributes={"stance": "supportive", "creator_response": "contingent"})
+    found = profile_of(*read)
+    assert 0.8 < (found.indices["supportive_share"].estimate or 0) < 1
+    assert "3 development threads are stance hostile" in str(found.indices["hostile_share"])
+    contingent, rate = found.indices["contingent_reply_rate"], found.indices["reply_rate"]
+    assert contingent.estimate is not None and rate.estimate is not None
+    assert 0.55 < contingent.estimate < rate.estimate
+
+
+def test_threads_that_hang_together_say_less() -> None:
+    mixed = [
+        replace(item, scores=other.scores, label=other.label)
+        for item, other in zip(timed(200), [*MIX[:60]] * 4, strict=False)
+    ]
+    apart = profile_of(*mixed)
+    # The same threads, but each post holds one label alone.
+    posts = [replace(item, post_id=f"{item.label}{i % 3}") for i, item in enumerate(mixed)]
+    together = profile_of(*posts)
+    assert together.n_effective is not None and apart.n_effective is not None
+    assert together.n_effective < 0.3 * apart.n_effective
+    wide, narrow = together.shares["commercial"], apart.shares["commercial"]
+    assert wide.high - wide.low > 1.5 * (narrow.high - narrow.low)  # type: ignore[operator]
+
+
+def test_minors_are_left_out_of_everything() -> None:
+    items = timed(60)
+    child = replace(items[0].structure, signs=Signs(cues={"minor": 1}))
+    found = profile_of(*items, replace(items[0], thread_id="child", structure=child))
+    assert found.n_minors == 1 and found.n_threads == 60
+    assert found == replace(profile_of(*items), n_minors=1)
+
+
+def test_disclosure_of_posts_and_its_position() -> None:
+    def under(item: Prediction, tier: str, placed: bool | None) -> Prediction:
+        said = Disclosure(tier=tier, in_position=placed, brands=("vetrella",))
+        signs = Signs(disclosure=said, readability=(50, 10, 1))
+        return replace(item, structure=replace(item.structure, signs=signs))
+
+    kinds = [("sufficient", True)] * 3 + [("sufficient", False), ("weak", True), ("cue", False)]
+    kinds += [("none", None)] * 4
+    items = [under(item, *kinds[i % 10]) for i, item in enumerate(timed(100))]
+    found = profile_of(*items)
+    assert found.indices["transparency"].estimate == pytest.approx(3 / 6)
+    assert found.indices["label_in_position"].estimate == pytest.approx(4 / 5)
+    assert found.indices["gulpease"].estimate == pytest.approx(89 + (300 - 500) / 10)
+    parts = intimacy.compare_sponsored(items)
+    assert parts.first.n_threads == 50 and parts.second.n_threads == 50
+    assert not parts.differences["reply_rate"].clear
+
+
+def test_followers_against_engagement_needs_their_number() -> None:
+    dated = [
+        replace(
+            item,
+            post_id=f"p{i % 14}",
+            structure=replace(item.structure, published_at=NOON + timedelta(days=20 * (i % 14))),
+        )
+        for i, item in enumerate(timed(280))
+    ]
+    assert "audience=" in str(profile_of(*dated).indices["engagement_elasticity"].reason)
+    months = (NOON + timedelta(days=150 * k) for k in range(3))
+    grown = dict(zip(months, (1_000.0, 9_000.0, 9_500.0), strict=True))
+    slope = profile_of(*dated, audience=grown).indices["engagement_elasticity"]
+    assert slope.estimate == pytest.approx(0.0, abs=0.3), "comments a post never change here"
+
+
+def test_a_frame_is_stated_or_noted() -> None:
+    assert any("not stated" in note for note in profile_of(*MIX).notes)
+    assert any("only top comments" in note for note in profile_of(*MIX, frame="top").notes)
+    with pytest.raises(ConfigError, match="expected one of: all, newest, top, unknown"):
+        profile_of(*MIX, frame="some")
+
+
+def test_mix_over_time_finds_the_change() -> None:
+    early, late = timed(150), timed(150, label=Label.COMMERCIAL, scores=MIX[0].scores)
+    moved = [
+        replace(
+            item,
+            thread_id=f"late{i}",
+            structure=replace(
+                item.structure,
+                created_at=tuple(t + timedelta(days=180) for t in item.structure.created_at if t),
+            ),
+        )
+        for i, item in enumerate(late)
+    ]
+    found = profile_of(*early, *moved)
+    assert len(found.changes) == 1
+    assert timedelta(days=100) < found.changes[0] - NOON < timedelta(days=185)
+    assert found.mix_over_time[0].n_threads == 150 and found.mix_over_time[-1].n_threads == 150
+    assert (found.indices["consistency"].estimate or 1) < 0.5
+
+
+def test_every_index_is_there_once_and_says_what_it_is() -> None:
     found = profile_of(*MIX)
-    text = report.text(found)
-    assert "giulia: 63 threads" in text and "reply rate" in text and "1 out_of_scope" in text
-    rows = list(csv.DictReader(io.StringIO(report.to_csv([found]))))
-    assert [row["name"] for row in rows if row["kind"] == "share"] == [str(n) for n in Label]
-    assert float(rows[0]["estimate"]) == found.shares["commercial"].estimate
-    (data,) = json.loads(report.to_json([found]))
-    assert data["shares"]["commercial"]["estimate"] == found.shares["commercial"].estimate
-    assert data["window"][0] == "2026-03-01T12:00:00+00:00"
-
-
-def test_page_needs_no_network_and_escapes() -> None:
-    evil = replace(profile_of(*MIX), creator_id="<script>alert(1)</script>")
-    page = report.html([evil, profile_of(*MIX[:10])])
-    assert "<script" not in page and "&lt;script&gt;" in page
-    assert not re.search(r"(?:src|href)=|url\(|@import|https?://", page)
-    assert "stima, non misura certa" in page and '<html lang="it">' in page
-    assert page.count("<section>") == 2
-    assert "non mostrato: troppo pochi thread" in page and "not shown" not in page
+    assert list(found.indices) == [index.name for index in INDICES]
+    assert len(set(found.indices)) == len(INDICES) > 50
+    for measure in found.indices.values():
+        assert measure.caveat and measure.concept
+        assert measure.source in {"metadata", "lexicon", "model"}
+        assert measure.measurable or measure.reason
+    assert all(i.experimental for i in INDICES if i.source == "lexicon")
+    documented = (ROOT / "docs" / "measures.md").read_text("utf-8")
+    assert not [i.name for i in INDICES if f"`{i.name}`" not in documented]
 
 
 def test_profile_in_a_notebook() -> None:

@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     from intimacy.prediction import Prediction as Prediction
     from intimacy.profiling import profile as profile
     from intimacy.profiling import profiles as profiles
+    from intimacy.profiling.comparison import Brief as Brief
+    from intimacy.profiling.comparison import Comparison as Comparison
+    from intimacy.profiling.comparison import compare as compare
+    from intimacy.profiling.comparison import compare_sponsored as compare_sponsored
+    from intimacy.profiling.comparison import percentiles as percentiles
+    from intimacy.profiling.comparison import rank as rank
     from intimacy.schema import Label as Label
+    from intimacy.schema import Measure as Measure
     from intimacy.schema import Post as Post
     from intimacy.schema import Profile as Profile
     from intimacy.schema import Role as Role
@@ -51,7 +58,14 @@ _HOME = {
     "profile": "profiling",
     "profiles": "profiling",
     "Evidence": "prediction",
+    "compare": "profiling.comparison",
+    "compare_sponsored": "profiling.comparison",
+    "rank": "profiling.comparison",
+    "percentiles": "profiling.comparison",
+    "Brief": "profiling.comparison",
+    "Comparison": "profiling.comparison",
     "Label": "schema",
+    "Measure": "schema",
     "Post": "schema",
     "Prediction": "prediction",
     "Profile": "schema",

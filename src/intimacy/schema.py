@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum
@@ -163,6 +163,9 @@ class Thread:
         return HTML(table(f"Thread {self.id}", ("role", "text", "time"), rows))
 
 
+N_QUANTILES = 32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Share:
     """A fraction with its interval, or the reason why it cannot be given."""
@@ -172,11 +175,25 @@ class Share:
     high: float | None = None
     reason: str | None = None
     """Why there is no estimate, or a caveat beside one."""
+    n: int | None = None
+    """Cases that it rests on."""
+    quantiles: tuple[float, ...] = field(default=(), repr=False)
+    """What the data leave possible, as equally likely values in rising order: two of them make a
+    difference (`intimacy.compare`)."""
 
     @property
     def measurable(self) -> bool:
         """Whether there is an estimate."""
         return self.estimate is not None
+
+    @staticmethod
+    def grid(draws: Iterable[float]) -> tuple[float, ...]:
+        """Draws as `quantiles`: the middles of equal parts of them."""
+        ordered = sorted(draws)
+        return tuple(
+            round(float(ordered[int((i + 0.5) / N_QUANTILES * len(ordered))]), 5)
+            for i in range(N_QUANTILES)
+        )
 
     def __str__(self) -> str:
         if self.estimate is None:
@@ -184,6 +201,36 @@ class Share:
         if self.low is None or self.high is None:
             return f"{self.estimate:.2f}"
         return f"{self.estimate:.2f} [{self.low:.2f}, {self.high:.2f}]"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure(Share):
+    """An index of a profile: a figure with its unit, its source and what to mind about it."""
+
+    name: str
+    concept: str
+    """What it speaks to, e.g. ``responsiveness``."""
+    source: str
+    """``metadata``, ``lexicon`` or ``model``."""
+    caveat: str
+    unit: str = "share"
+    experimental: bool = False
+    """Nothing that ships with the library validates it."""
+
+    def __str__(self) -> str:
+        # By name: a dataclass with slots is another class than the one super() would look for.
+        said = Share.__str__(self)
+        return f"{said} {self.unit}" if self.measurable and self.unit != "share" else said
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Period:
+    """The mix of a stretch of time."""
+
+    start: datetime
+    n_threads: int
+    """Labelled threads in it."""
+    shares: Mapping[str, Share]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,8 +248,10 @@ class Profile:
     """Shares of the four among threads in scope, corrected for classifier error."""
     raw_shares: Mapping[str, Share]
     """Shares of the four among labelled threads, as counted."""
-    indices: Mapping[str, Share]
-    """Other measures by name, e.g. ``reply_rate``."""
+    other_estimates: Mapping[str, Mapping[str, float]]
+    """Method → shares by other methods (`intimacy.prevalence.point_estimates`), to compare."""
+    indices: Mapping[str, Measure]
+    """Other measures by name, e.g. ``reply_rate``; docs/measures.md."""
     coverage: float | None
     """Labelled threads among those in scope."""
     interval: float
@@ -210,9 +259,22 @@ class Profile:
     n_posts: int = 0
     n_followers: int | None = None
     n_incomplete: int = 0
+    n_minors: int = 0
+    """Threads that state an age under 18: left out of everything else here."""
+    frame: str = "unknown"
+    """Which comments were fetched: ``all``, ``newest``, ``top`` or ``unknown``."""
+    n_effective: float | None = None
+    """Threads in scope that would say as much if none hung together with another."""
     window: tuple[datetime | None, datetime | None] = (None, None)
+    mix_over_time: tuple[Period, ...] = ()
+    changes: tuple[datetime, ...] = ()
+    """When the mix changed, to the month."""
+    reply_curve: tuple[tuple[float, float], ...] = ()
+    """Hours after a comment, and the share of threads answered by then."""
     notes: tuple[str, ...] = ()
     model_id: str | None = None
+    versions: Mapping[str, str] = field(default_factory=dict)
+    """Versions of the library, the codebook and the word lists."""
 
     @property
     def n_abstained(self) -> int:
@@ -238,8 +300,13 @@ class Profile:
                 "estimate": share.estimate,
                 "low": share.low,
                 "high": share.high,
+                "unit": getattr(share, "unit", "share"),
+                "n": share.n,
                 "n_threads": self.n_threads,
+                "source": getattr(share, "source", "model"),
+                "experimental": getattr(share, "experimental", False),
                 "reason": share.reason,
+                "caveat": getattr(share, "caveat", None),
             }
             for kind, group in groups
             for name, share in group.items()

@@ -125,7 +125,7 @@ def classify(
     options = options_of(**source)
     skipped: list[Any] = []
     with writing(out) as stream:
-        classify_all = partial(load_model(model).stream, evidence=evidence)
+        classify_all = partial(load_model(model).stream, evidence=evidence, signs=True)
         with tqdm(desc="classify", unit="thread", file=sys.stderr, disable=None) as bar:
             for path in files:
                 threads = stream_threads(path, options, cast("OnError", on_error), skipped)
@@ -142,6 +142,13 @@ def classify(
 @click.argument("files", nargs=-1, required=True, type=_FILE)
 @click.option("--by", type=click.Choice(["creator", "all"]), default="creator", show_default=True)
 @click.option(
+    "--frame",
+    type=click.Choice(["all", "newest", "top", "unknown"]),
+    default="unknown",
+    show_default=True,
+    help="Which comments the export holds.",
+)
+@click.option(
     "--format",
     "kind",
     type=click.Choice(["text", "json", "csv"]),
@@ -156,12 +163,25 @@ def classify(
     help="Also write one HTML page.",
 )
 @click.option(
+    "--language",
+    type=click.Choice(["it", "en"]),
+    default="it",
+    show_default=True,
+    help="Of the page.",
+)
+@click.option(
     "--model",
     type=click.Path(path_type=Path, readable=False),
     help="Model that made the predictions.",
 )
 def profile(
-    files: tuple[Path, ...], by: str, kind: str, page: Path | None, model: Path | None
+    files: tuple[Path, ...],
+    by: str,
+    frame: str,
+    kind: str,
+    page: Path | None,
+    language: str,
+    model: Path | None,
 ) -> None:
     """Profile the creators of predictions that 'intimacy classify' wrote."""
     from intimacy import profiling, report, store
@@ -178,14 +198,14 @@ def profile(
             f"{', '.join(map(str, files))}: no predictions; write some with 'intimacy classify'"
         )
     bundle = open_bundle(model)
-    found = [tally.profile(bundle) for tally in tallies.values()]
+    found = [profiling.evaluate(tally, bundle, frame=frame) for tally in tallies.values()]
     if kind == "text":
         click.echo("\n\n".join(map(report.text, found)))
     else:
         click.echo(report.to_json(found) if kind == "json" else report.to_csv(found), nl=False)
     if page is not None:
         with store.atomic(page) as stream:
-            stream.write(report.html(found).encode())
+            stream.write(report.html(found, language=language).encode())
         click.echo(f"intimacy: wrote {page}", err=True)
 
 
