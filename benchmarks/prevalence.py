@@ -4,24 +4,28 @@
     python benchmarks/prevalence.py --corpus data/threads    # the model, held-out creators
 
 Creators with mixes drawn far from the training mix (Dirichlet 0.8), n = 50, 100, 200, 400 threads
-each. In the simulation the classifier errs differently on every creator and threads of one post
-are alike; development threads are drawn in the same way, 30 a label from 12 creators. On the corpus
-threads of the test split are drawn with replacement to match each mix; the errors are those that
-the manifest carries from the development creators.
+each, through the estimator of profiles (`intimacy.profiling.evaluate.mix`). In the simulation the
+classifier errs differently on every creator, in part on each label in its own way, and threads of
+one post are alike; development threads are drawn in the same way, 30 a label from 12 creators. On
+the corpus threads of the test split are drawn with replacement to match each mix; the errors are
+those that the manifest carries from the development creators.
 """
 
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import numpy as np
 
 import intimacy
 from intimacy import prevalence
 from intimacy.bundle import Errors
-from intimacy.profiling import sampling
-from intimacy.schema import Label
+from intimacy.prediction import Prediction, Structure
+from intimacy.profiling import tally
+from intimacy.profiling.evaluate import mix as mix_of
+from intimacy.schema import Label, Role
 from intimacy.training.calibration import errors_of
 
 LABELS = tuple(str(label) for label in Label)
@@ -30,7 +34,8 @@ INTERVAL = 0.90
 K = len(LABELS)
 
 Floats = np.ndarray
-Draw = Callable[[Floats, int, np.random.Generator], tuple[Floats, np.ndarray]]
+Draw = Callable[[Floats, int, np.random.Generator], Sequence[Prediction]]
+Model = Callable[[np.random.Generator], tuple[Mapping[str, Errors], Floats]]
 
 
 def main() -> None:
@@ -40,30 +45,25 @@ def main() -> None:
     parser.add_argument("--model", help="model folder; else the bundled one")
     parser.add_argument("--creators", type=int, default=200)
     given = parser.parse_args()
-    if given.corpus:
-        draw, errors, prior = of_corpus(given.corpus, given.model)
-        tables = [coverage(draw, lambda rng: (errors, prior), given.creators)]
-    else:
-        tables = [coverage(simulated_threads, simulated_model, given.creators)]
-    for table in tables:
+    draw, model = (
+        of_corpus(given.corpus, given.model)
+        if given.corpus
+        else (simulated_threads, simulated_model)
+    )
+    print(
+        "| n | corrected: covered | width | error | counted: covered | error "
+        "| pcc | acc | pacc | emq |\n|---|---|---|---|---|---|---|---|---|---|"
+    )
+    for size, row in coverage(draw, model, given.creators).items():
+        e = row["error"]
         print(
-            "| n | corrected: covered | width | error | counted: covered | error "
-            "| pcc | acc | pacc | emq |\n|---|---|---|---|---|---|---|---|---|---|"
+            f"| {size} | {row['covered']:.3f} | {row['width']:.3f} | {e['corrected']:.3f} "
+            f"| {row['counted_covered']:.3f} | {e['counted']:.3f} | {e['pcc']:.3f} "
+            f"| {e['acc']:.3f} | {e['pacc']:.3f} | {e['emq']:.3f} |"
         )
-        for size, row in table.items():
-            e = row["error"]
-            print(
-                f"| {size} | {row['covered']:.3f} | {row['width']:.3f} | {e['corrected']:.3f} "
-                f"| {row['counted_covered']:.3f} | {e['counted']:.3f} | {e['pcc']:.3f} "
-                f"| {e['acc']:.3f} | {e['pacc']:.3f} | {e['emq']:.3f} |"
-            )
 
 
-def coverage(
-    draw: Draw,
-    model: Callable[[np.random.Generator], tuple[Errors, Floats]],
-    creators: int,
-) -> dict[int, dict[str, object]]:
+def coverage(draw: Draw, model: Model, creators: int) -> dict[int, dict[str, object]]:
     """Coverage and errors by number of threads."""
     mixes = np.random.default_rng(0).dirichlet(np.full(K, 0.8), creators)
     out: dict[int, dict[str, object]] = {}
@@ -73,26 +73,20 @@ def coverage(
         for number, true in enumerate(mixes):
             rng = np.random.default_rng(1_000 * size + number)
             errors, prior = model(rng)
-            scores, posts = draw(true, size, rng)
-            cells = np.array(
-                [prevalence.cell(dict(zip(LABELS, row, strict=True)), LABELS) for row in scores]
+            facts = tally(draw(true, size, rng)).facts()
+            shares, _ = mix_of(facts, errors, INTERVAL, blind=None)
+            found = [shares[name] for name in LABELS]
+            low, middle, high = (
+                np.array([getattr(s, end) for s in found]) for end in ("low", "estimate", "high")
             )
-            effect = sampling.design_effect(
-                cells / prevalence.GRID, posts, np.zeros(size, dtype=np.int64)
-            )
-            said = np.bincount(cells.argmax(1), minlength=K)
-            drawn = prevalence.posterior(
-                said / effect, errors, possible=(cells > 0).any(0), draws=1_000
-            )
-            low, high = np.quantile(drawn, [(1 - INTERVAL) / 2, (1 + INTERVAL) / 2], axis=0)
             covered.append((low <= true) & (true <= high))
             width.append(high - low)
-            points = prevalence.point_estimates(cells, errors, prior)
-            for name, shares in {"corrected": drawn.mean(0), **points}.items():
-                wrong.setdefault(name, []).append(np.abs(shares - true))
-            counts = [prevalence.rate_draws(c, size, draws=1_000) for c in said]
-            inside = [np.quantile(c, [0.05, 0.95]) for c in counts]
-            counted.append([a <= t <= b for (a, b), t in zip(inside, true, strict=True)])
+            points = prevalence.point_estimates(facts.threads["scores"], errors["label"], prior)
+            for name, values in {"corrected": middle, **points}.items():
+                wrong.setdefault(name, []).append(np.abs(values - true))
+            said = np.bincount(facts.threads["scores"].argmax(1), minlength=K)
+            ends = [np.quantile(prevalence.rate_draws(c, size), [0.05, 0.95]) for c in said]
+            counted.append([a <= t <= b for (a, b), t in zip(ends, true, strict=True)])
         out[size] = {
             "covered": float(np.mean(covered)),
             "width": float(np.mean(width)),
@@ -106,64 +100,75 @@ def coverage(
 
 _SIGNAL = 2.0
 _CREATOR = 0.2
-"""Spread of a creator's own shift of the logits."""
+"""Spread of a creator's own shift of the logits: one for all labels, and one for each label."""
 _ALIKE = 12.0
 """Concentration of a post's mix about its creator's: threads of a post are alike."""
+_ANSWERED = Structure(roles=(Role.FOLLOWER, Role.CREATOR), author_ids=(None, None))
+
+
+def _shift(rng: np.random.Generator) -> Floats:
+    """Of every label as said, by true label."""
+    return _CREATOR * (rng.normal(size=K) + rng.normal(size=(K, K))) / np.sqrt(2)
 
 
 def _scores(labels: np.ndarray, shift: Floats, rng: np.random.Generator) -> Floats:
-    logits = rng.normal(size=(len(labels), K)) + _SIGNAL * np.eye(K)[labels] + shift
+    logits = rng.normal(size=(len(labels), K)) + _SIGNAL * np.eye(K)[labels] + shift[labels]
     posterior = np.exp(_SIGNAL * logits)
     return posterior / posterior.sum(1, keepdims=True)
 
 
-def simulated_threads(
-    mix: Floats, size: int, rng: np.random.Generator
-) -> tuple[Floats, np.ndarray]:
-    """Scores and posts of one creator's threads, about ten a post."""
+def simulated_threads(mix: Floats, size: int, rng: np.random.Generator) -> list[Prediction]:
+    """One creator's threads, about ten a post."""
     n_posts = max(5, size // 10)
     posts = rng.integers(1, n_posts + 1, size)
     of_posts = rng.dirichlet(np.maximum(_ALIKE * mix, 1e-3), n_posts + 1)
     labels = np.array([rng.choice(K, p=of_posts[post]) for post in posts])
-    return _scores(labels, _CREATOR * rng.normal(size=K), rng), posts
+    scores = _scores(labels, _shift(rng), rng).tolist()
+    return [
+        Prediction(
+            thread_id=str(number),
+            label=None,
+            scores=dict(zip(LABELS, row, strict=True)),
+            structure=_ANSWERED,
+            post_id=f"p{post}",
+        )
+        for number, (row, post) in enumerate(zip(scores, posts, strict=True))
+    ]
 
 
-def simulated_model(rng: np.random.Generator) -> tuple[Errors, Floats]:
+def simulated_model(rng: np.random.Generator) -> tuple[dict[str, Errors], Floats]:
     """What thirty development threads a label, of twelve creators, say of the classifier."""
     truth = np.repeat(np.arange(K), 30)
     creators = rng.integers(0, 12, len(truth))
-    shifts = _CREATOR * rng.normal(size=(12, K))
+    shifts = [_shift(rng) for _ in range(12)]
     scores = np.concatenate([_scores(truth[[i]], shifts[c], rng) for i, c in enumerate(creators)])
-    errors = errors_of(
-        truth,
-        scores.argmax(1),
-        [str(c) for c in creators],
-        size=K,
-        scores=scores,
-    )
-    return errors, np.full(K, 1 / K)
+    names = [str(c) for c in creators]
+    errors = errors_of(truth, scores.argmax(1), names, size=K, scores=scores)
+    return {"label": errors}, np.full(K, 1 / K)
 
 
 # -- the corpus
 
 
-def of_corpus(corpus: str, model: str | None) -> tuple[Draw, Errors, Floats]:
-    """Scores of the test split, to be drawn by label."""
+def of_corpus(corpus: str, model: str | None) -> tuple[Draw, Model]:
+    """Threads of the test split, to be drawn by label; their posts are not those of one creator."""
     classifier = intimacy.load_model(model)
     items = [i for i in intimacy.load_corpus(corpus) if i.split == "test" and i.label is not None]
     found = classifier.classify_threads([i.thread for i in items], progress=None)
     kept = [(i, p) for i, p in zip(items, found, strict=True) if p.scores]
-    scores = np.array([[p.scores[name] for name in LABELS] for _, p in kept])
     truth = np.array([LABELS.index(str(i.label)) for i, _ in kept])
 
-    def draw(mix: Floats, size: int, rng: np.random.Generator) -> tuple[Floats, np.ndarray]:
+    def draw(mix: Floats, size: int, rng: np.random.Generator) -> list[Prediction]:
         labels = rng.choice(K, size, p=mix)
-        rows = np.array([rng.choice(np.flatnonzero(truth == k)) for k in labels])
-        return scores[rows], np.zeros(size, dtype=np.int64)
+        rows = [rng.choice(np.flatnonzero(truth == k)) for k in labels]
+        return [
+            replace(kept[row][1], thread_id=str(number), post_id=None, reason=None)
+            for number, row in enumerate(rows)
+        ]
 
     manifest = classifier.manifest
     prior = np.array([manifest.prior.get(name, 0.0) for name in LABELS])
-    return draw, manifest.errors["label"], prior
+    return draw, lambda rng: (manifest.errors, prior)
 
 
 if __name__ == "__main__":

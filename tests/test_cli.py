@@ -79,8 +79,32 @@ def test_a_broken_line_stops_after_the_earlier_lines(tmp_path: Path) -> None:
     source, out = tmp_path / "t.jsonl", tmp_path / "out.jsonl"
     source.write_bytes(BROKEN)
     _, err = run("classify", str(source), "-o", str(out), code=1)
-    assert "t.jsonl:2: not JSON" in err and len(err.strip().splitlines()) == 1
-    assert [line["thread_id"] for line in lines(out.read_bytes())] == ["a"]
+    assert "t.jsonl:2: not JSON" in err and len(err.strip().splitlines()) == 2
+    assert not out.exists(), "what is not whole is not there"
+    partial = tmp_path / "out.jsonl.partial"
+    assert str(partial) in err
+    assert [line["thread_id"] for line in lines(partial.read_bytes())] == ["a"]
+
+
+def test_a_failed_run_leaves_what_was_there(tmp_path: Path) -> None:
+    out = tmp_path / "out.jsonl"
+    out.write_text("earlier")
+    run("classify", str(tmp_path / "typo.jsonl"), "-o", str(out), code=1)
+    assert out.read_text() == "earlier" and list(tmp_path.iterdir()) == [out]
+    own = tmp_path / "own.jsonl"
+    own.write_bytes(Path(RECORDS).read_bytes())
+    run("classify", str(own), "-o", str(own))
+    assert lines(own.read_bytes())[0]["scores"], "read before it was replaced"
+    _, err = run("profile", str(own), "--html", str(own), code=1)
+    assert "name another file" in err
+
+
+def test_a_link_is_followed_and_stays_one(tmp_path: Path) -> None:
+    page, link = tmp_path / "page.html", tmp_path / "link.html"
+    page.write_text("old")
+    link.symlink_to(page)
+    run("profile", "-", "--html", str(link), stdin=run("classify", FLAT)[0])
+    assert link.is_symlink() and "stima, non misura certa" in page.read_text("utf-8")
 
 
 def test_broken_lines_can_be_skipped() -> None:
@@ -123,17 +147,18 @@ def test_a_full_disk_is_one_line() -> None:
 
 def test_an_interrupted_run_keeps_what_it_wrote(tmp_path: Path) -> None:
     source, out = tmp_path / "t.jsonl", tmp_path / "out.jsonl"
+    partial = tmp_path / "out.jsonl.partial"
     source.write_bytes(Path(RECORDS).read_bytes() * 20_000)
     command = [sys.executable, "-m", "intimacy", "classify", str(source), "-o", str(out)]
     with subprocess.Popen(command, stderr=subprocess.PIPE, restore_signals=True) as process:
-        while not (out.exists() and out.stat().st_size > 100_000):
+        while not (partial.exists() and partial.stat().st_size > 100_000):
             assert process.poll() is None, "it ended before it was interrupted"
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         assert process.stderr is not None
         err = process.stderr.read().decode()
         assert process.wait(timeout=30) == 1 and "Traceback" not in err
-    whole = out.read_bytes().rpartition(b"\n")[0]
+    whole = partial.read_bytes().rpartition(b"\n")[0]
     assert len(lines(whole)) > 100
 
 

@@ -41,11 +41,13 @@ def test_the_shares_are_what_their_writers_say(found: dict[str | None, Profile])
         profile = found[creator]
         assert profile.n_threads >= 150
         most = max(profile.shares, key=lambda name: profile.shares[name].estimate or 0)
-        assert most == list(profile.shares)[shares.index(max(shares))] or creator == "gaia.e.basta"
+        # Two of gaia's are nearly alike, so either may come out first.
+        largest = sorted(shares)[-2 if creator == "gaia.e.basta" else -1 :]
+        assert shares[list(profile.shares).index(most)] in largest, creator
         for share, said in zip(profile.shares.values(), shares, strict=True):
             assert share.low is not None and share.high is not None
-            inside += share.low - 0.03 <= said <= share.high + 0.03
-    assert inside >= 0.85 * 24, f"{inside} of 24 shares"
+            inside += share.low <= said <= share.high
+    assert inside >= 20, f"{inside} of 24 shares"
 
 
 def test_who_answers_and_who_does_not(found: dict[str | None, Profile]) -> None:
@@ -74,7 +76,7 @@ def test_labels_staff_qualifications_and_sources(found: dict[str | None, Profile
     chiara = found["chiara.affari"].indices
     assert chiara["transparency"].estimate == pytest.approx(3 / 9)
     assert chiara["staff_share"].low > 0.03  # type: ignore[operator]
-    assert chiara["template_share"].low > 0.03  # type: ignore[operator]
+    assert chiara["template_share"].low > 0.01  # type: ignore[operator]
     serena = found["avv.serena.conti"].indices
     for name in ("credential_share", "sourced_share"):
         others = [p.indices[name].estimate or 0 for p in found.values()]

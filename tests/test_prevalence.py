@@ -66,6 +66,17 @@ def test_draws_are_the_same_every_time_and_fractions_count() -> None:
     assert (twice[0] == twice[1]).all()
 
 
+def test_fifty_thousand_threads_say_what_two_thousand_say() -> None:
+    """The interval is then that of the error rates; chains that freeze would tell another mix."""
+    said = np.array([0.35, 0.4, 0.15, 0.1])
+    for spread in (0.1, 0.4, 1.0):
+        errors = Errors(counts=SEEN, spread=spread)
+        few, many = (prevalence.posterior(said * n, errors, possible=ALL) for n in (2_000, 50_000))
+        assert np.abs(few.mean(0) - many.mean(0)).max() < 0.02
+        ends = [np.quantile(drawn, [0.05, 0.95], axis=0) for drawn in (few, many)]
+        assert np.abs(ends[0] - ends[1]).max() < 0.03
+
+
 def test_rate_has_a_jeffreys_interval() -> None:
     share = prevalence.rate(3, 10)
     assert share.estimate == 0.3

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta, timezone
@@ -58,6 +59,7 @@ def prediction(
         signs=Signs(),
     )
     values: dict[str, object] = {
+        "thread_id": "t",
         "creator_id": "giulia",
         "scores": {} if reason in ("empty", "invalid", "too_short") else sure,
         "structure": structure,
@@ -65,7 +67,6 @@ def prediction(
         "post_id": "p",
     }
     return Prediction(
-        thread_id="t",
         label=None if label is None or reason else Label(label),
         reason=None if reason is None else Reason(reason),
         **(values | more),  # type: ignore[arg-type]
@@ -138,16 +139,23 @@ def test_threads_opened_by_the_creator_do_not_count_as_answered() -> None:
 
 
 def test_tallies_add_up_exactly_in_any_order() -> None:
-    whole = profile_of(*MIX)
-    for size in (1, 7, 40):
-        parts = []
-        for start in range(0, len(MIX), size):
-            part = Tally()
-            for item in MIX[start : start + size]:
-                part.add(item)
-            parts.append(part)
+    items = []
+    for i, item in enumerate(timed(200)):
+        said = Disclosure(tier="weak", in_position=True, brands=(f"b{i % 5}", f"b{i % 2}"))
+        signs = Signs(disclosure=said, readability=(40 + i % 10, 10, 1))
+        structure = replace(item.structure, signs=signs)
+        sure = MIX[i % 60]
+        items.append(replace(item, structure=structure, label=sure.label, scores=sure.scores))
+    whole = profile_of(*items)
+    assert whole.n_posts == 10 and whole.n_followers == 25
+    assert whole.indices["brand_concentration"].measurable
+    rng = random.Random(11)
+    for size in (1, 7, 90):
+        rng.shuffle(items)
+        parts = [tally(items[start : start + size]) for start in range(0, len(items), size)]
+        rng.shuffle(parts)
         total = Tally()
-        for part in reversed(parts):
+        for part in parts:
             total = total.merge(part)
         assert evaluate(total, BUNDLE) == whole
 
@@ -259,19 +267,21 @@ def test_disclosure_of_posts_and_its_position() -> None:
 
 
 def test_followers_against_engagement_needs_their_number() -> None:
-    dated = [
-        replace(
-            item,
-            post_id=f"p{i % 14}",
-            structure=replace(item.structure, published_at=NOON + timedelta(days=20 * (i % 14))),
-        )
-        for i, item in enumerate(timed(280))
-    ]
+    """Comments a post are as the number of followers to the power of 0.7."""
+    sizes = [1_000, 2_000, 4_000, 8_000, 9_000, 9_200, 9_300, 6_000, 5_000, 7_000, 9_000, 9_500]
+    dates = [NOON + timedelta(days=20 * k) for k in range(len(sizes))]
+    dated = []
+    for k, (date, size) in enumerate(zip(dates, sizes, strict=True)):
+        item = prediction("interactive", ["follower"], post_id=f"p{k}")
+        item = replace(item, structure=replace(item.structure, published_at=date))
+        comments = round(0.1 * size**0.7)
+        dated += [replace(item, thread_id=f"t{k}-{i}") for i in range(comments)]
     assert "audience=" in str(profile_of(*dated).indices["engagement_elasticity"].reason)
-    months = (NOON + timedelta(days=150 * k) for k in range(3))
-    grown = dict(zip(months, (1_000.0, 9_000.0, 9_500.0), strict=True))
+    grown = {date: float(size) for date, size in zip(dates, sizes, strict=True)}
     slope = profile_of(*dated, audience=grown).indices["engagement_elasticity"]
-    assert slope.estimate == pytest.approx(0.0, abs=0.3), "comments a post never change here"
+    assert slope.n == 12 and slope.estimate == pytest.approx(0.7, abs=0.02)
+    assert slope.low is not None and slope.high is not None
+    assert 0.6 < slope.low < slope.high < 0.8
 
 
 def test_a_frame_is_stated_or_noted() -> None:

@@ -27,6 +27,8 @@ _BURN = 100
 _MOVES = 3
 _STEP = 0.5
 """Size of a proposed shift, in spreads."""
+_MOST = 1_000
+"""Threads beyond which the interval is that of the error rates, and the chains would freeze."""
 _SEED = 20_080_501
 
 _Floats = npt.NDArray[np.float64]
@@ -66,7 +68,7 @@ def posterior(
     own = np.asarray(possible, dtype=bool)
     open_, said = np.flatnonzero(own), np.flatnonzero(own | (found > 0))
     known = np.asarray(errors.counts, dtype=np.float64)[np.ix_(open_, said)] + 0.5
-    found = found[said]
+    found = found[said] * min(1.0, _MOST / max(1.0, float(found.sum())))
     whole, part = np.floor(found), found % 1
     rng = np.random.default_rng(_SEED)
     # Many short chains from scattered starts, side by side, each with its own rates at large.

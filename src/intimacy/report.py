@@ -1,7 +1,8 @@
 """A profile as text, JSON, CSV and one HTML page that needs nothing from the network.
 
-What leaves the library here holds no text of a comment, and no count of threads or people from 1 to
-4: such a count can point at somebody. JSON and CSV have null in its place and say so.
+What leaves the library here holds no text of a comment and no count of threads or people from 1 to
+4, nor what such a count can be reckoned from: it can point at somebody. All forms are made of what
+`intimacy.wording.told` leaves of a profile; JSON and CSV have null for the rest and say so.
 """
 
 from __future__ import annotations
@@ -21,17 +22,16 @@ from intimacy.profiling.evaluate import INTERVAL
 from intimacy.schema import Label, Measure, Period, Profile, Share
 from intimacy.wording import (
     FEW,
-    FEWEST,
     MAIN_INDICES,
+    SUPPRESSED,
+    UNTOLD,
     Words,
     discreet,
     hidden,
-    reply_curve,
+    told,
     words,
 )
 
-SUPPRESSED = f"suppressed: 1 to {FEWEST - 1}"
-"""Stands in JSON and CSV where a count is too small to be told."""
 _COUNTS = ("n_threads", "n_labelled", "n_followers", "n_incomplete", "n_minors", "n_effective")
 
 
@@ -40,17 +40,17 @@ _COUNTS = ("n_threads", "n_labelled", "n_followers", "n_incomplete", "n_minors",
 
 def text(profile: Profile) -> str:
     """A few lines for a terminal."""
+    profile = told(profile)
     who = profile.creator_id or "creator unknown"
-    told = [(profile.n_threads, "thread"), (profile.n_posts or None, "post")]
-    told.append((profile.n_followers, "follower"))
-    counts = [_plural(n, noun) for n, noun in told if n is not None]
+    known = [(profile.n_posts or None, "post"), (profile.n_followers, "follower")]
+    counts = [_plural(n, noun) for n, noun in known if n is not None]
     lines = [
-        f"{who}: {', '.join(counts)}; {_window(profile)}",
+        f"{who}: {', '.join([_plural(profile.n_threads, 'thread'), *counts])}; {_window(profile)}",
         f"{'':24}{'share':>7}  {f'{profile.interval:.0%} interval':<15}{'counted':>8}",
     ]
     for name, share in profile.shares.items():
         lines.append(f"{name:<24}{_figures(share, _plain(profile.counts.get(name, 0)))}")
-    shown = [m for m in profile.indices.values() if m.measurable]
+    shown = [m for m in profile.indices.values() if _shown(m)]
     for measure in shown:
         if not measure.experimental:
             name = measure.name.replace("_", " ")
@@ -70,13 +70,17 @@ def text(profile: Profile) -> str:
 
 
 def to_json(profiles: Sequence[Profile]) -> str:
-    """An array of profiles; ``suppressed`` lists what is null because the count is too small."""
-    return json.dumps([_told(p) for p in profiles], ensure_ascii=False, indent=2)
+    """An array of profiles; ``suppressed`` lists what is null or left out to hide small counts."""
+    return json.dumps([_plain_values(p) for p in profiles], ensure_ascii=False, indent=2)
 
 
 def to_csv(profiles: Sequence[Profile]) -> str:
-    """One row a measure; where a count is empty because it is too small, ``reason`` says so."""
-    rows = [_told_row(row, profile) for profile in profiles for row in profile.rows()]
+    """One row a measure; where a count is empty because it is not told, ``reason`` says so."""
+    rows = [
+        _quieten(row, before)
+        for profile in profiles
+        for row, before in zip(told(profile).rows(), profile.rows(), strict=True)
+    ]
     columns = list(rows[0]) if rows else ["creator_id", "kind", "name"]
     stream = io.StringIO()
     writer = csv.DictWriter(stream, columns, lineterminator="\n")
@@ -85,72 +89,65 @@ def to_csv(profiles: Sequence[Profile]) -> str:
     return stream.getvalue()
 
 
-def _told(profile: Profile) -> dict[str, Any]:
-    """Plain values of a profile, without what is too small to be told."""
-    data = profile.to_dict()
-    gone = []
+def _plain_values(profile: Profile) -> dict[str, Any]:
+    """What JSON says of a profile."""
+    data, whole = told(profile).to_dict(), profile.to_dict()
     for name in _COUNTS:
-        if hidden(data[name]):
-            data[name] = None
-            gone.append(name)
-    for group in ("abstentions", "counts"):
-        for name, n in data[group].items():
-            if hidden(n):
-                data[group][name] = None
-                gone.append(f"{group}.{name}")
-    for name, share in data["raw_shares"].items():
-        if hidden(profile.counts.get(name)):
-            # The share as counted, times the labelled threads, would give the count away.
-            share.update(estimate=None, low=None, high=None, quantiles=[], reason=SUPPRESSED)
-    for i, period in enumerate(data["mix_over_time"]):
-        if hidden(period["n_threads"]):
-            period["n_threads"] = None
-            gone.append(f"mix_over_time.{i}.n_threads")
-    if data["reply_curve"] and not reply_curve(profile):
-        data["reply_curve"] = []
-        gone.append("reply_curve")
-    shares = [data["shares"], data["raw_shares"], data["indices"]]
-    for group_of in [*shares, *(period["shares"] for period in data["mix_over_time"])]:
-        for share in group_of.values():
-            _quieten(share)
+        data[name] = None if hidden(data[name]) else data[name]
+    groups = [(data[name], whole[name]) for name in ("shares", "raw_shares", "indices")]
+    periods = list(zip(data["mix_over_time"], whole["mix_over_time"], strict=True))
+    groups += [(period["shares"], before["shares"]) for period, before in periods]
+    for group, before in groups:
+        for name, share in group.items():
+            _quieten(share, before[name])
     data["notes"] = [discreet(note) for note in data["notes"]]
+    gone = [name for name in (*_COUNTS, "coverage") if _lost(name, data, whole)]
+    for group in ("abstentions", "counts"):
+        gone += [f"{group}.{name}" for name in data[group] if data[group][name] is None]
+    for i, (period, before) in enumerate(periods):
+        gone += [f"mix_over_time.{i}.n_threads"] if _lost("n_threads", period, before) else []
+    methods = [m for m in whole["other_estimates"] if m not in data["other_estimates"]]
+    gone += [f"other_estimates.{method}" for method in methods]
+    gone += ["reply_curve"] if len(data["reply_curve"]) < len(whole["reply_curve"]) else []
     data["suppressed"] = gone
     return data
 
 
-def _quieten(share: dict[str, Any]) -> None:
-    reasons = [discreet(share["reason"])] if share["reason"] else []
-    if hidden(share["n"]):
-        share["n"] = None
-        reasons += [] if SUPPRESSED in reasons else [SUPPRESSED]
-    share["reason"] = "; ".join(reasons) or None
+def _lost(name: str, row: Mapping[str, Any], before: Mapping[str, Any]) -> bool:
+    return row[name] is None and before[name] is not None
 
 
-def _told_row(row: dict[str, Any], profile: Profile) -> dict[str, Any]:
-    row = dict(row)
-    if row["kind"] == "raw_share" and hidden(profile.counts.get(row["name"])):
-        row.update(estimate=None, low=None, high=None, reason=SUPPRESSED)
-    if hidden(row["n_threads"]):
-        row["n_threads"] = None
-        row["reason"] = "; ".join(filter(None, (row["reason"], SUPPRESSED)))
-    _quieten(row)
+def _quieten(row: dict[str, Any], before: Mapping[str, Any]) -> dict[str, Any]:
+    """A figure without small counts, and with the reason why a count is missing."""
+    numbers = [name for name in ("n", "n_threads") if name in row]
+    for name in numbers:
+        row[name] = None if hidden(row[name]) else row[name]
+    reasons = [discreet(row["reason"])] if row["reason"] else []
+    if SUPPRESSED not in reasons and any(_lost(name, row, before) for name in numbers):
+        reasons.append(SUPPRESSED)
+    row["reason"] = "; ".join(reasons) or None
     return row
 
 
-def _plain(n: float) -> str:
-    return FEW if hidden(n) else f"{n:.0f}"
+def _shown(share: Share) -> bool:
+    """Whether there is a figure to show, if only an interval."""
+    return share.measurable or share.low is not None
 
 
-def _plural(n: int, noun: str) -> str:
+def _plain(n: float | None) -> str:
+    return UNTOLD if n is None else FEW if hidden(n) else f"{n:.0f}"
+
+
+def _plural(n: int | None, noun: str) -> str:
     # Posts are no people: how many there are is told.
     return f"{n if noun == 'post' else _plain(n)} {noun}{'' if n == 1 and noun == 'post' else 's'}"
 
 
 def _figures(share: Share, counted: str = "") -> str:
     reason = discreet(share.reason or "")
-    if share.estimate is None:
-        return f"  {reason}  {counted}".rstrip()
     between = "" if share.low is None else f"[{share.low:.2f}, {share.high:.2f}]"
+    if share.estimate is None:
+        return "  ".join(filter(None, ("", between, reason, counted)))
     caveat = f"  ({reason})" if reason else ""
     return f"{share.estimate:>7.2f}  {between:<15}{counted:>8}".rstrip() + caveat
 
@@ -184,6 +181,7 @@ def html(
         ConfigError: When there is no such language.
     """
     w = words(language)
+    profiles = [told(profile) for profile in profiles]
     page: str = _template(language).render(
         profiles=profiles,
         comparison=compare(*profiles) if len(profiles) == 2 else None,
@@ -213,6 +211,9 @@ def _template(language: str) -> Any:
         labels=[str(label) for label in Label],
         main_indices=MAIN_INDICES,
         hidden=hidden,
+        shown=_shown,
+        suppressed=SUPPRESSED,
+        without_label=_without_label,
         bar=_bar,
         by_concept=_by_concept,
         said=lambda text: _said(text, w),
@@ -222,6 +223,12 @@ def _template(language: str) -> Any:
         gap=lambda difference: _gap(difference, w),
     )
     return environment.get_template("profile.html.j2")
+
+
+def _without_label(profile: Profile) -> int | None:
+    """How many threads have no label; None where it is not told."""
+    whole, labelled = profile.n_threads, profile.n_labelled
+    return None if None in (whole, labelled) else whole - labelled
 
 
 def _said(text: str, w: Words) -> dict[str, str]:
@@ -299,8 +306,8 @@ def _over_time(profile: Profile) -> dict[str, Any]:
 
 def _curve(profile: Profile) -> dict[str, Any] | None:
     """Points of the curve of replies in a square of a hundred, hours by their logarithm."""
-    found = reply_curve(profile)
-    if not found:
+    found = profile.reply_curve
+    if len(found) < 2:
         return None
     furthest = math.log(max(hours for hours, _ in found))
 

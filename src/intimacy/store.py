@@ -145,17 +145,21 @@ def prediction_from_dict(
         RecordError: When it is not such a line.
     """
     try:
+        shape = _structure_from(record.get("structure") or {})
+        scores = {str(Label(k)): float(v) for k, v in record["scores"].items()}
+        if any(not 0 <= score <= 1 for score in scores.values()):
+            raise ValueError("scores are fractions")
         return Prediction(
             thread_id=record["thread_id"],
             label=None if record["label"] is None else Label(record["label"]),
-            scores={str(Label(k)): float(v) for k, v in record["scores"].items()},
+            scores=scores,
             reason=None if record["reason"] is None else Reason(record["reason"]),
             scope=record.get("scope"),
             attributes=record.get("attributes") or {},
-            structure=_structure_from(record.get("structure") or {}),
-            creator_id=record.get("creator_id"),
-            post_id=record.get("post_id"),
-            platform=record.get("platform"),
+            structure=shape,
+            creator_id=word_or_none(record.get("creator_id")),
+            post_id=word_or_none(record.get("post_id")),
+            platform=word_or_none(record.get("platform")),
             evidence=tuple(
                 Evidence(
                     turn=int(e["turn"]),
@@ -181,6 +185,12 @@ def prediction_from_dict(
 
 def _structure_from(shape: Mapping[str, Any]) -> Structure:
     signs = shape.get("signs")
+    n = len(shape.get("roles", ()))
+    columns = {name: shape.get(name, ()) for name in ("author_ids", "created_at")}
+    columns["templates"] = (signs or {}).get("templates", ())
+    for name, values in columns.items():
+        if len(values) not in (0, n):
+            raise ValueError(f"{n} roles and {len(values)} {name}")
     return Structure(
         roles=tuple(Role(r) for r in shape.get("roles", ())),
         author_ids=tuple(shape.get("author_ids", ())),
@@ -305,9 +315,19 @@ def write_jsonl(path: Path, records: Iterable[Mapping[str, Any]]) -> int:
 def atomic(path: Path) -> Iterator[IO[bytes]]:
     """A binary stream whose content replaces ``path`` when the block ends without error.
 
+    A link is followed; a device or a pipe is written to, never replaced.
+
     Raises:
         SourceError: When the place cannot be written.
     """
+    path = path.resolve()
+    if path.exists() and not path.is_file():
+        try:
+            with path.open("wb") as stream:
+                yield stream
+        except IsADirectoryError as exc:
+            raise SourceError(f"{path} is a folder; name a file") from exc
+        return
     try:
         handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as exc:

@@ -22,6 +22,7 @@ from intimacy.cli.sources import (
     options_of,
     read_threads,
     source_options,
+    standard_output,
     stream_threads,
     writing,
 )
@@ -81,8 +82,9 @@ def import_(exports: tuple[Path, ...], out: Path, **source: Any) -> None:
             yield from map(store.thread_to_dict, read_threads(path, options))
 
     if out == Path("-"):
+        stream = standard_output()
         for record in records():
-            sys.stdout.buffer.write(store.encode_line(record))
+            stream.write(store.encode_line(record))
     else:
         store.write_jsonl(out, records())
 
@@ -187,6 +189,8 @@ def profile(
     from intimacy import profiling, report, store
     from intimacy.bundle import open_bundle
 
+    if page is not None and page.resolve() in {path.resolve() for path in files}:
+        raise SourceError(f"{page} is what is read; name another file for the page")
     tallies: dict[str | None, profiling.Tally] = {}
     for path in files:
         source = sys.stdin.buffer if path == Path("-") else path
@@ -202,7 +206,8 @@ def profile(
     if kind == "text":
         click.echo("\n\n".join(map(report.text, found)))
     else:
-        click.echo(report.to_json(found) if kind == "json" else report.to_csv(found), nl=False)
+        said = report.to_json(found) if kind == "json" else report.to_csv(found)
+        standard_output().write(said.encode())  # whatever the terminal's encoding
     if page is not None:
         with store.atomic(page) as stream:
             stream.write(report.html(found, language=language).encode())

@@ -181,14 +181,39 @@ def _spooled(stream: IO[bytes]) -> Iterator[Path]:
 
 @contextmanager
 def writing(path: Path) -> Iterator[IO[bytes]]:
-    """A file or stdout; what was written stays when a later step fails."""
+    """A file or stdout; a file is there when it is whole, and what a failed run wrote beside it."""
     if path == Path("-"):
-        yield sys.stdout.buffer
-        sys.stdout.buffer.flush()
+        yield standard_output()
+        standard_output().flush()
         return
+    if path.exists() and not path.is_file():  # a device or a pipe is written to, never replaced
+        place = path
+    else:
+        path = path.resolve()
+        place = path.with_name(f"{path.name}.partial")
     try:
-        stream = path.open("wb")
+        stream = place.open("wb")
     except OSError as exc:
         raise SourceError(f"{path}: cannot be written: {exc.strerror or exc}") from exc
-    with stream:
-        yield stream
+    try:
+        with stream:
+            yield stream
+    except BaseException:
+        if place != path and place.stat().st_size:
+            click.echo(f"intimacy: not whole; what was written is in {place}", err=True)
+        elif place != path:
+            place.unlink(missing_ok=True)
+        raise
+    if place != path:
+        place.replace(path)
+
+
+def standard_output() -> IO[bytes]:
+    """The bytes of stdout.
+
+    Raises:
+        SourceError: When it is closed.
+    """
+    if sys.stdout is None:
+        raise SourceError("stdout is closed; write to a file with -o FILE")
+    return sys.stdout.buffer

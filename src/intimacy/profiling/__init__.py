@@ -65,9 +65,17 @@ def profiles(
 def _predictions(
     items: Iterable[Any], predictions: Iterable[Prediction] | None, model: Classifier | None
 ) -> list[Prediction]:
+    if isinstance(items, (str, bytes, Mapping, Thread, Prediction)) or hasattr(items, "columns"):
+        raise ThreadError(
+            f"a {type(items).__name__} received; expected a list of threads or of predictions. "
+            "A file is read with read_export"
+        )
     given = list(items)
+    kinds = {isinstance(item, Prediction) for item in given}
+    if len(kinds) == 2:
+        raise ThreadError("threads and predictions in one list; expected all of one kind")
     if predictions is None:
-        if all(isinstance(item, Prediction) for item in given):
+        if kinds <= {True}:
             return given
         return classify_threads(given, model=model, signs=True)
     found = list(predictions)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import numpy as np
 
@@ -13,29 +11,14 @@ from intimacy import cues, prevalence
 from intimacy.bundle import Errors
 from intimacy.profiling import sampling
 from intimacy.profiling.facts import UNKNOWN, Bools, Facts, Table
+from intimacy.profiling.index import Estimate, Found, Result
 from intimacy.profiling.sampling import DRAWS, Floats
+from intimacy.schema import Label
 
-MIN_POSTS = 5
-"""Posts below which nothing is said of posts."""
 WINDOW_DAYS = 90
 WINDOW_THREADS = 30
 """Labelled threads that a window must hold."""
 _DAY = 86_400
-_N_LABELS = 4
-
-
-@dataclass(frozen=True)
-class Found:
-    """Draws of a measure and the cases they rest on."""
-
-    draws: Floats
-    n: int
-    estimate: float | None = None
-
-
-Result = Found | str
-"""A measure, or why there is none."""
-Estimate = Callable[[Facts, Mapping[str, Errors]], Result]
 
 
 # -- replies
@@ -66,6 +49,7 @@ def reply_curve(facts: Facts) -> tuple[tuple[float, float], ...]:
     return tuple(
         (float(hours), round(float(1 - survival[i]), 4) if i >= 0 else 0.0)
         for hours, i in zip(HOURS, at, strict=True)
+        if hours <= waited[-1]  # nobody was followed longer
     )
 
 
@@ -77,11 +61,13 @@ def reply_latency(facts: Facts, errors: Mapping[str, Errors]) -> Result:
     if not event.any():
         return "not measurable: the creator answers nowhere"
     draws = sampling.median_survival(waited, event, chosen["post"])
-    below = np.flatnonzero(sampling.kaplan_meier(waited, event) <= 0.5)
+    below = np.flatnonzero(sampling.kaplan_meier(waited, event) <= sampling.HALF)
     if not len(below) or not np.isfinite(draws).mean() > 0.5:
         return f"not reached: {event.mean():.0%} of the threads were ever answered"
     # Where some resamples never reach one half, the interval ends at the longest wait seen.
-    return Found(np.minimum(draws, waited.max()), len(chosen), float(waited[below[0]]))
+    capped = np.minimum(draws, waited.max())
+    note = None if np.isfinite(draws).mean() > 0.95 else "the upper end is not reached"
+    return Found(capped, len(chosen), float(waited[below[0]]), note)
 
 
 def replies_per_100(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -89,9 +75,9 @@ def replies_per_100(facts: Facts, errors: Mapping[str, Errors]) -> Result:
     chosen = facts.threads[facts.eligible]
     if not len(chosen):
         return "not measurable: no threads it applies to"
-    top = chosen["n_creator"].astype(np.float64)
-    draws = sampling.ratio(top, np.ones(len(chosen)), chosen["post"], chosen["author"])
-    return Found(100 * draws, len(chosen), 100 * float(top.mean()))
+    turns = chosen["n_creator"].astype(np.float64)
+    draws = sampling.mean_count(turns, chosen["post"], chosen["author"])
+    return Found(100 * draws, len(chosen), 100 * float(turns.mean()))
 
 
 def _replies(facts: Facts) -> Table:
@@ -104,7 +90,7 @@ def _replies(facts: Facts) -> Table:
 def staff_share(facts: Facts, errors: Mapping[str, Errors]) -> Result:
     """Replies that staff sign."""
     replies = _replies(facts)
-    return _of_turns(replies["role"] == 2, replies)
+    return _of_turns(replies["role"] == 2, replies, replies["thread"])
 
 
 def template_share(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -114,13 +100,14 @@ def template_share(facts: Facts, errors: Mapping[str, Errors]) -> Result:
     if not len(long):
         return "not measurable: no replies of five words or more"
     _, which, times = np.unique(long["template"], return_inverse=True, return_counts=True)
-    return _of_turns(times[which] >= 3, long)
+    # A template is one or none: its replies hang together.
+    return _of_turns(times[which] >= 3, long, long["template"])
 
 
-def _of_turns(hit: Bools, turns: Table) -> Result:
+def _of_turns(hit: Bools, turns: Table, alike: sampling.Ints) -> Result:
     if not len(turns):
         return "not measurable: no replies"
-    draws = sampling.proportion(hit, turns["post"], turns["thread"])
+    draws = sampling.proportion(hit, turns["post"], alike)
     return Found(draws, len(turns), float(hit.mean()))
 
 
@@ -190,10 +177,20 @@ def brand_concentration(facts: Facts, errors: Mapping[str, Errors]) -> Result:
     """Herfindahl index of brands over the posts that name one."""
     if not len(facts.brands):
         return "not measurable: no brand is named in a disclosure"
-    _, counts = np.unique(facts.brands["brand"], return_counts=True)
-    draws = sampling.generator().dirichlet(counts, size=DRAWS)
-    whole = counts.sum()
-    return Found((draws**2).sum(1), len(facts.brands), float(((counts / whole) ** 2).sum()))
+    brands, which = np.unique(facts.brands["brand"], return_inverse=True)
+    posts, where = np.unique(facts.brands["post"], return_inverse=True)
+
+    def same(weights: Floats) -> float:
+        """Probability that two namings are of one brand, without bias from how few there are."""
+        named = np.bincount(which, weights=weights, minlength=len(brands))
+        whole, squares = named.sum(), float((weights**2).sum())
+        return float(((named**2).sum() - squares) / (whole**2 - squares))
+
+    if len(which) < 2:
+        return f"not shown: {len(which)} cases, at least 2 needed"
+    weights = sampling.generator().exponential(size=(500, len(posts)))[:, where]
+    draws = np.array([same(row) for row in weights]).clip(0.0, 1.0)
+    return Found(draws, len(which), same(np.ones(len(which))))
 
 
 def lasting_brands(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -211,7 +208,9 @@ def lasting_brands(facts: Facts, errors: Mapping[str, Errors]) -> Result:
         if (mine := at[(facts.brands["brand"] == brand) & (at != UNKNOWN)]).size >= 3
         and mine.max() - mine.min() >= WINDOW_DAYS * _DAY
     }
-    return _of_posts(np.isin(facts.brands["brand"], list(lasting)))
+    hit = np.isin(facts.brands["brand"], list(lasting))
+    draws = sampling.proportion(hit, facts.brands["post"], facts.brands["brand"])
+    return Found(draws, len(hit), float(hit.mean()))
 
 
 # -- time
@@ -226,9 +225,29 @@ def windows(facts: Facts, *, days: int = WINDOW_DAYS) -> list[tuple[int, Floats]
     start, width = int(times.min()), days * _DAY
     which = (times - start) // width
     return [
-        (start + k * width, np.bincount(labels[which == k], minlength=_N_LABELS).astype(float))
+        (start + k * width, np.bincount(labels[which == k], minlength=len(Label)).astype(float))
         for k in range(int(which.max()) + 1)
     ]
+
+
+def alikeness(facts: Facts, *, since: int | None = None) -> float:
+    """Design effect of the labels: how much less labelled threads say than independent ones.
+
+    Args:
+        facts: The rows.
+        since: Seconds since 1970 at which the mix may have changed; threads are then compared
+            with those of their own side.
+    """
+    chosen = facts.threads[facts.threads["label"] >= 0]
+    if not len(chosen):
+        return 1.0
+    labels = np.eye(len(Label))[chosen["label"].astype(np.int64)]
+    if since is not None:
+        later = chosen["root"] >= since
+        for side in (later, ~later):
+            if side.any():
+                labels[side] -= labels[side].mean(0)
+    return sampling.design_effect(labels, chosen["post"], chosen["author"])
 
 
 def consistency(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -239,22 +258,23 @@ def consistency(facts: Facts, errors: Mapping[str, Errors]) -> Result:
             f"not measurable: fewer than two windows of {WINDOW_DAYS} days with "
             f"{WINDOW_THREADS} labelled threads"
         )
+    n = int(sum(counts.sum() for counts in found))
+    sizes = [counts / alikeness(facts) for counts in found]
     rng = sampling.generator()
 
-    def mean(tables: list[Floats]) -> float:
+    def mean(tables: list[Floats], chances: int) -> float:
         pairs = list(pairwise(tables))
-        sizes = np.array([min(a.sum(), b.sum()) for a, b in pairs])
-        gaps = np.array([np.sqrt(sampling.jensen_shannon(a, b)) for a, b in pairs])
-        return float(1 - np.average(gaps, weights=sizes))
+        weights = np.array([min(a.sum(), b.sum()) for a, b in pairs])
+        gaps = [sampling.jensen_shannon(a, b, chances=chances) for a, b in pairs]
+        # The root last: of each pair's it would be biased, most where nothing changes.
+        return float(1 - np.sqrt(max(0.0, float(np.average(gaps, weights=weights)))))
 
-    draws = np.array(
-        [
-            mean([rng.multinomial(int(c.sum()), c / c.sum()).astype(float) for c in found])
-            for _ in range(500)
-        ]
-    )
-    n = int(sum(counts.sum() for counts in found))
-    return Found(draws, n, mean(found))
+    # What is drawn anew from what was seen holds chance twice.
+    again = [
+        [rng.multinomial(max(1, round(c.sum())), c / c.sum()).astype(float) for c in sizes]
+        for _ in range(500)
+    ]
+    return Found(np.array([mean(tables, 2) for tables in again]), n, mean(sizes, 1))
 
 
 MIN_POSTS_OF_GROWTH = 12
@@ -310,16 +330,19 @@ def core_size(facts: Facts, errors: Mapping[str, Errors]) -> Result:
     if not len(counts):
         return "not measurable: no pseudonyms in this export"
 
-    def chao(times: Floats) -> float:
-        once, twice = (times == 1).sum(), (times == 2).sum()
-        return float((times > 0).sum() + once * (once - 1) / (2 * (twice + 1)))
-
-    rng, whole = sampling.generator(), int(counts.sum())
-    middle = chao(counts)
-    # Resampled about what was seen and shifted to it: a resample alone would see fewer people.
-    again = [chao(rng.multinomial(whole, counts / whole).astype(float)) for _ in range(500)]
-    draws = np.array(again) - float(np.mean(again)) + middle
-    return Found(np.maximum(draws, len(counts)), len(counts), middle)
+    seen, once, twice = len(counts), float((counts == 1).sum()), float((counts == 2).sum())
+    unseen = once * (once - 1) / (2 * (twice + 1))
+    variance = (
+        unseen
+        + once * (2 * once - 1) ** 2 / (4 * (twice + 1) ** 2)
+        + once**2 * twice * (once - 1) ** 2 / (4 * (twice + 1) ** 4)
+    )
+    if unseen <= 0:
+        return Found(np.full(DRAWS, float(seen)), seen, float(seen))
+    # Log-normal about the unseen ones (Chao 1987), so that nobody who was seen is missing.
+    spread = np.sqrt(np.log1p(variance / unseen**2))
+    draws = seen + unseen * np.exp(sampling.generator().normal(0.0, spread, size=DRAWS))
+    return Found(draws, seen, seen + unseen)
 
 
 def concentration(statistic: Callable[..., float]) -> Estimate:
@@ -343,21 +366,3 @@ def _followers(facts: Facts) -> Table:
 def _comments(facts: Facts) -> Floats:
     counts: Floats = np.unique(_followers(facts)["author"], return_counts=True)[1].astype(float)
     return np.sort(counts)
-
-
-# -- means of parts
-
-
-def mean_of(*parts: Callable[..., Any]) -> Estimate:
-    """The plain mean of measures; missing where one of them is."""
-
-    def estimate(facts: Facts, errors: Mapping[str, Errors]) -> Result:
-        found = [part(facts, errors) for part in parts]
-        for part in found:
-            if isinstance(part, str):
-                return part
-        rng = sampling.generator()
-        draws = np.mean([rng.choice(part.draws, size=DRAWS) for part in found], axis=0)
-        return Found(draws, min(part.n for part in found))
-
-    return estimate

@@ -17,6 +17,7 @@ from intimacy.profiling import _bundle, _predictions, sampling
 from intimacy.profiling.evaluate import INTERVAL, evaluate, measures
 from intimacy.profiling.facts import tally
 from intimacy.profiling.index import MIN_THREADS
+from intimacy.profiling.indices import BY_NAME
 from intimacy.schema import Profile, Role, Share, Thread
 
 LIKELY = 0.90
@@ -43,9 +44,19 @@ class Difference:
 
     @property
     def clear(self) -> bool:
-        """Whether one is larger with a probability of at least `LIKELY`."""
-        p = self.probability
-        return p is not None and max(p, 1 - p) >= LIKELY
+        """Whether one is larger with a probability of at least `LIKELY` and the interval of the
+        difference leaves out 0; never where the measure depends on n and the n differ."""
+        if self.probability is None or self.low is None or self.high is None:
+            return False
+        apart = self.low > 0 or self.high < 0
+        return apart and max(self.probability, 1 - self.probability) >= LIKELY and self._alike()
+
+    def _alike(self) -> bool:
+        index = BY_NAME.get(self.name)
+        if index is None or not index.of_size:
+            return True
+        sizes = sorted((self.first.n or 0, self.second.n or 0))
+        return sizes[0] >= 0.75 * sizes[1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +96,8 @@ def compare(first: Profile, second: Profile) -> Comparison:
     notes = []
     if first.model_id != second.model_id:
         notes.append(f"models differ: {first.model_id}, {second.model_id}")
+    if first.frame != second.frame:
+        notes.append(f"frames differ: {first.frame}, {second.frame}")
     return Comparison(
         first=first,
         second=second,
@@ -207,14 +220,24 @@ def rank(
             word in the caption or a turn.
 
     Raises:
-        ConfigError: When a weight names no measure, or a subject word is empty.
+        ConfigError: When a weight names no measure or is no number, or a subject is no word.
     """
+    profiles = list(profiles)
+    if not all(isinstance(profile, Profile) for profile in profiles):
+        raise ConfigError("rank takes a list of profiles, e.g. intimacy.profiles(threads)")
+    if isinstance(brief.subjects, str):
+        raise ConfigError(f"the brief's subjects are {brief.subjects!r}; expected a list of words")
+    for name, weight in brief.weights.items():
+        if not isinstance(weight, (int, float)) or not abs(weight) < 1e6:
+            raise ConfigError(f"the weight of {name!r} is {weight!r}; expected a number")
     if not profiles:
         return []
     weights = {name: weight for name, weight in brief.weights.items() if weight}
     relevances, evidences = [], []
     for profile in profiles:
-        share, evidence = _relevance(brief, (threads or {}).get(profile.creator_id))
+        share, evidence = _relevance(
+            brief, (threads or {}).get(profile.creator_id), profile.interval
+        )
         relevances.append(share)
         evidences.append(evidence)
     parts = [
@@ -262,7 +285,9 @@ def _score(standing: Mapping[str, float | None], weights: Mapping[str, float]) -
     return sum(abs(weights[n]) * ahead[n] for n in weights) / total
 
 
-def _relevance(brief: Brief, threads: Sequence[Thread] | None) -> tuple[Share, dict[str, int]]:
+def _relevance(
+    brief: Brief, threads: Sequence[Thread] | None, interval: float
+) -> tuple[Share, dict[str, int]]:
     if not brief.subjects:
         return Share(reason="not measurable: the brief names no subject words"), {}
     if not threads:
@@ -290,7 +315,7 @@ def _relevance(brief: Brief, threads: Sequence[Thread] | None) -> tuple[Share, d
         hits.append(bool(used))
     posts = np.array([cues.key(t.post.id) if t.post.id else 0 for t in threads])
     draws = sampling.proportion(np.array(hits), posts, np.zeros(len(hits), dtype=np.int64))
-    middle, low, high = prevalence.summary(draws, INTERVAL, estimate=float(np.mean(hits)))
+    middle, low, high = prevalence.summary(draws, interval, estimate=float(np.mean(hits)))
     share = Share(estimate=middle, low=low, high=high, n=len(hits), quantiles=Share.grid(draws))
     return share, found
 
@@ -314,6 +339,7 @@ def percentiles(profile: Profile, references: Sequence[Profile]) -> dict[str, Sh
     subject.
     """
     out = {}
+    references = list(references)
     for name, share in measures(profile).items():
         others = [r for ref in references if (r := measures(ref).get(name)) and r.quantiles]
         if not share.quantiles:
@@ -327,6 +353,8 @@ def percentiles(profile: Profile, references: Sequence[Profile]) -> dict[str, Sh
         else:
             ahead = sum(_larger(share, other) for other in others)
             draws = prevalence.rate_draws(ahead, len(others))
-            middle, low, high = prevalence.summary(draws, INTERVAL, estimate=ahead / len(others))
+            middle, low, high = prevalence.summary(
+                draws, profile.interval, estimate=ahead / len(others)
+            )
             out[name] = Share(estimate=middle, low=low, high=high, n=len(others))
     return out

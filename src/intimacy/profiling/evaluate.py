@@ -11,10 +11,10 @@ import numpy as np
 import intimacy
 from intimacy import cues, disclosure, prevalence
 from intimacy.bundle import Bundle, Errors
-from intimacy.errors import ConfigError
+from intimacy.errors import ConfigError, shown
 from intimacy.profiling import behaviours, sampling
-from intimacy.profiling.facts import UNKNOWN, Facts, Tally, moment, seconds
-from intimacy.profiling.index import INDICATIVE, MIN_THREADS, Index
+from intimacy.profiling.facts import UNKNOWN, Facts, Table, Tally, moment, seconds
+from intimacy.profiling.index import INDICATIVE, MIN_POSTS, MIN_THREADS, Index
 from intimacy.profiling.indices import INDICES
 from intimacy.schema import Label, Measure, Period, Profile, Reason, Share
 
@@ -58,22 +58,24 @@ def evaluate(
             replies can be seen; None where they are all of it.
 
     Raises:
-        ConfigError: When there is no such frame.
+        ConfigError: When there is no such frame, interval or audience.
     """
     if frame not in FRAMES:
         raise ConfigError(f"frame is {frame!r}; expected one of: {', '.join(FRAMES)}")
+    if not isinstance(interval, (int, float)) or not 0 < interval < 1:
+        raise ConfigError(f"interval is {interval!r}; expected a fraction between 0 and 1")
     everything = tally.facts()
     minors = everything.cue("minor")
-    sizes = sorted((seconds(time), float(size)) for time, size in (audience or {}).items())
-    facts = replace(everything.where(~minors), audience=tuple(sizes))
+    sizes = _sizes(audience)
+    export = everything if whole is None else whole.facts()
+    facts = replace(everything.where(~minors), audience=sizes, collected=export.last)
     threads = facts.threads
     errors = bundle.manifest.errors
-    export = tally if whole is None else whole
-    blind = _blind(export.facts(), export.creators)
+    blind = _blind(export, (whole or tally).creators)
     n_scope = int(facts.in_scope.sum())
     counts = {label: int(facts.labelled(Label(label)).sum()) for label in _ORDER}
     shares, effective = mix(facts, errors, interval, blind=blind)
-    known = facts.turns["time"][sampling.known(facts.turns["time"])]
+    known = facts.turns["time"][facts.turns["time"] != UNKNOWN]
     followers = np.unique(facts.turns["author"][facts.turns["role"] == 0])
     n_followers = int((followers != 0).sum())
     return Profile(
@@ -93,7 +95,7 @@ def evaluate(
         n_incomplete=int(threads["incomplete"].sum()),
         n_minors=int(minors.sum()),
         frame=frame,
-        n_effective=round(effective, 1) if n_scope else None,
+        n_effective=round(effective, 1) if n_scope and not _few_posts(facts) else None,
         window=(
             moment(int(known.min())) if len(known) else None,
             moment(int(known.max())) if len(known) else None,
@@ -114,6 +116,20 @@ def evaluate(
             "disclosure": disclosure.rules().version,
         },
     )
+
+
+def _sizes(audience: Mapping[datetime, float] | None) -> tuple[tuple[int, float], ...]:
+    if audience is None:
+        return ()
+    try:
+        sizes = sorted((seconds(time), float(size)) for time, size in audience.items())
+    except (AttributeError, TypeError, ValueError) as exc:
+        raise ConfigError(
+            f"audience is {shown(audience)}; expected a dict of datetimes and numbers of followers"
+        ) from exc
+    if any(time == UNKNOWN or not 0 < size < 1e12 for time, size in sizes):
+        raise ConfigError("audience has a time or a number that cannot be; expected followers > 0")
+    return tuple(sizes)
 
 
 def _index(
@@ -138,7 +154,7 @@ def mix(
     if "label" not in errors:
         return dict.fromkeys(_ORDER, Share(reason="the model brings no error rates")), n / effect
     said = np.bincount(scores.argmax(1), minlength=len(_ORDER))
-    drawn = prevalence.posterior(said / effect, errors["label"], possible=facts.possible)
+    drawn = prevalence.posterior(said / effect, errors["label"], possible=_possible(chosen))
     caveat = f"indicative: {n} threads in scope" if n < INDICATIVE else None
     out = {}
     for i, name in enumerate(_ORDER):
@@ -154,6 +170,14 @@ def mix(
     if blind:
         out[Label.RECIPROCAL.value] = Share(reason=blind, n=n)
     return out, n / effect
+
+
+def _possible(threads: Table) -> list[bool]:
+    """Labels that the codebook allows for any of the threads, by their structure."""
+    spoken = bool((threads["n_creator"] > 0).any())
+    told = spoken or bool(threads["captioned"].any())
+    allowed = {Label.RECIPROCAL: spoken, Label.DISCLOSIVE: told}
+    return [allowed.get(label, True) for label in Label]
 
 
 def _counted(facts: Facts, interval: float, blind: str | None) -> dict[str, Share]:
@@ -201,7 +225,12 @@ def _changes(facts: Facts) -> tuple[datetime, ...]:
     found = [w for w in behaviours.windows(facts, days=_MONTH) if w[1].sum()]
     if len(found) < 2:
         return ()
-    cuts = sampling.change_points(np.array([counts for _, counts in found]))
+    counts = np.array([counts for _, counts in found])
+    # A post with many alike comments is no change of the mix: threads count for what they say
+    # within the stretches that the best single cut leaves.
+    start = found[sampling.single_cut(counts)][0]
+    alike = behaviours.alikeness(facts, since=start)
+    cuts = sampling.change_points(counts / alike, least=behaviours.WINDOW_THREADS / alike)
     times = (moment(found[cut][0]) for cut in cuts)
     return tuple(time for time in times if time is not None)
 
@@ -213,6 +242,13 @@ def _blind(facts: Facts, creators: set[str]) -> str | None:
     if not creators and not facts.answered.any():
         return NO_CREATOR
     return None
+
+
+def _few_posts(facts: Facts) -> int:
+    """Number of posts where they are known and too few to speak of others; else 0."""
+    known = facts.threads["post"] != 0
+    n = len(np.unique(facts.threads["post"][known]))
+    return n if known.all() and n < MIN_POSTS else 0
 
 
 def _notes(
@@ -233,9 +269,12 @@ def _notes(
         yield f"{n} threads were longer than the model reads"
     if blind is None and n_scope and not facts.answered.any():
         yield "the creator answers in no thread of this export"
-    young = int((facts.eligible & ~facts.mature).sum())
-    if blind is None and young:
+    if blind is None and (young := int((facts.eligible & ~facts.mature).sum())):
         yield f"{young} threads younger than 72 hours are left out of reply rates"
+    elif blind is None and facts.n_young:
+        yield f"{facts.n_young} threads younger than 72 hours are in the reply rates: most are"
+    if n := _few_posts(facts):
+        yield f"threads of {n} posts: intervals speak of these posts alone"
     if not (threads["root"] != UNKNOWN).any() and facts.n:
         yield "no times in this export: nothing over time is measured"
     if not facts.signed:

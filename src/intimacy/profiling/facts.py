@@ -133,15 +133,20 @@ class Facts:
     brands: Table
     audience: tuple[tuple[int, float], ...] = ()
     """Seconds since 1970 and the creator's followers then, in order of time."""
+    collected: int = UNKNOWN
+    """The last time in the export that these rows are of; `UNKNOWN`: in these rows."""
 
     def where(self, chosen: Bools) -> Facts:
         """The facts of some of the threads."""
-        threads = self.threads[chosen]
+        threads, left = self.threads[chosen], self.threads[~chosen]
+        # Of threads that share an id the turns cannot be told apart: they leave with any of them.
+        of_both = np.isin(self.turns["thread"], left["id"])
         return Facts(
             threads,
-            self.turns[np.isin(self.turns["thread"], threads["id"])],
+            self.turns[np.isin(self.turns["thread"], threads["id"]) & ~of_both],
             self.brands[np.isin(self.brands["post"], threads["post"])],
             self.audience,
+            self.collected,
         )
 
     @property
@@ -161,7 +166,9 @@ class Facts:
 
     @cached_property
     def last(self) -> int:
-        """The latest time in the rows; `UNKNOWN` without any."""
+        """The latest time that is known; `UNKNOWN` without any."""
+        if self.collected != UNKNOWN:
+            return self.collected
         times = self.turns["time"][self.turns["time"] != UNKNOWN]
         return int(times.max()) if len(times) else UNKNOWN
 
@@ -174,11 +181,18 @@ class Facts:
     def mature(self) -> Bools:
         """Eligible threads old enough to have been answered, by the last time that is known.
 
-        All eligible ones where times are unknown, or where nearly all are that young.
+        All eligible ones where times are unknown, or where most are that young.
         """
         root = self.threads["root"]
         old = self.eligible & ((root == UNKNOWN) | (self.last - root >= MATURE))
         return old if old.sum() >= 0.5 * self.eligible.sum() else self.eligible
+
+    @cached_property
+    def n_young(self) -> int:
+        """Eligible threads that are too young to tell whether they will be answered."""
+        root = self.threads["root"]
+        young = self.eligible & (root != UNKNOWN) & (self.last - root < MATURE)
+        return int(young.sum())
 
     @cached_property
     def answered(self) -> Bools:
@@ -202,15 +216,6 @@ class Facts:
         """Threads that show one of these cues."""
         columns = [cues.lexicon().names.index(name) for name in names]
         return np.asarray(self.threads["cues"][:, columns].any(1))
-
-    @cached_property
-    def possible(self) -> Bools:
-        """Labels that the codebook allows for any of the threads in scope, by their structure."""
-        inside = self.threads[self.in_scope]
-        spoken = bool((inside["n_creator"] > 0).any())
-        telling = spoken or bool(inside["captioned"].any())
-        allowed = {Label.RECIPROCAL: spoken, Label.DISCLOSIVE: telling}
-        return np.array([allowed.get(label, True) for label in Label])
 
     @cached_property
     def posts(self) -> Table:
@@ -250,7 +255,7 @@ def _thread_row(prediction: Prediction) -> tuple[Any, ...]:
         -1 if said is None else disclosure.TIERS.index(said.tier),
         -1 if said is None or said.in_position is None else int(said.in_position),
         *(
-            values.index(prediction.attributes[head]) if head in prediction.attributes else -1
+            values.index(value) if (value := prediction.attributes.get(head)) in values else -1
             for head, values in VALUES.items()
         ),
         len(roles),
@@ -299,9 +304,19 @@ def _turn_rows(prediction: Prediction, thread: int, post: int) -> Iterable[tuple
         )
 
 
+_PLAUSIBLE = (631_152_000, 4_102_444_800)
+"""1990 to 2100: a date beyond stands for none, and would stretch every window."""
+
+
 def seconds(time: datetime | None) -> int:
-    """Seconds since 1970; `UNKNOWN` for None."""
-    return UNKNOWN if time is None else int(time.timestamp())
+    """Seconds since 1970, without a zone in UTC; `UNKNOWN` for None and for what cannot be."""
+    if time is None:
+        return UNKNOWN
+    try:
+        found = int((time if time.tzinfo else time.replace(tzinfo=timezone.utc)).timestamp())
+    except (OverflowError, ValueError):
+        return UNKNOWN
+    return found if _PLAUSIBLE[0] <= found <= _PLAUSIBLE[1] else UNKNOWN
 
 
 def moment(time: int) -> datetime | None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,6 @@ from intimacy import prevalence
 from intimacy.annotation import OF_CREATOR, VALUES
 from intimacy.bundle import Errors
 from intimacy.profiling import sampling
-from intimacy.profiling.behaviours import Found, Result
 from intimacy.profiling.facts import Bools, Facts
 from intimacy.schema import Label, Measure
 
@@ -22,10 +22,28 @@ INDICATIVE = 50
 """Cases below which a figure is only indicative."""
 MIN_SEEN = 10
 """Development threads of a value below which nobody can say how the model errs on it."""
+MIN_POSTS = 5
+"""Posts below which nothing is said of posts."""
 PER_100 = "per 100 threads"
 NO_TEXT = "not measurable: predictions without the signs of their texts; pass the threads as well"
 
 Ask = Callable[[Facts], Bools]
+
+
+@dataclass(frozen=True)
+class Found:
+    """Draws of a measure and the cases they rest on."""
+
+    draws: sampling.Floats
+    n: int
+    estimate: float | None = None
+    """None is the mean of the draws."""
+    note: str | None = None
+
+
+Result = Found | str
+"""A measure, or why there is none."""
+Estimate = Callable[[Facts, Mapping[str, Errors]], Result]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +55,7 @@ class Index:
     """What it speaks to, e.g. ``responsiveness``."""
     source: str
     """``metadata``, ``lexicon`` or ``model``."""
-    estimate: Callable[[Facts, Mapping[str, Errors]], Result]
+    estimate: Estimate
     caveat: str
     unit: str = "share"
     experimental: bool = False
@@ -49,17 +67,12 @@ class Index:
     signs: bool = False
     """Needs what the texts show; all that come from a lexicon do."""
     least: int = MIN_THREADS
+    of_size: bool = False
+    """Grows or shrinks with the number of threads: compare at equal n only."""
 
     def measure(self, facts: Facts, errors: Mapping[str, Errors], interval: float) -> Measure:
         """The index of these facts."""
-        if (self.signs or self.source == "lexicon") and not facts.signed:
-            return self.missing(NO_TEXT)
-        for head, value in self.reads:
-            if (why := _rare(head, value, errors)) is not None:
-                return self.missing(why)
-        found = self.estimate(facts, errors)
-        if not isinstance(found, str) and found.n < self.least:
-            found = f"not shown: {found.n} cases, at least {self.least} needed"
+        found = self.found(facts, errors)
         if isinstance(found, str):
             return self.missing(found)
         middle, low, high = prevalence.summary(found.draws, interval, estimate=found.estimate)
@@ -69,9 +82,22 @@ class Index:
             low=low,
             high=high,
             n=found.n,
-            reason=f"indicative: {found.n} cases" if found.n < 2.5 * self.least else None,
+            reason=found.note
+            or (f"indicative: {found.n} cases" if found.n < 2.5 * self.least else None),
             quantiles=Measure.grid(found.draws),
         )
+
+    def found(self, facts: Facts, errors: Mapping[str, Errors]) -> Result:
+        """Draws of the index, or why it is not shown."""
+        if (self.signs or self.source == "lexicon") and not facts.signed:
+            return NO_TEXT
+        for head, value in self.reads:
+            if (why := _rare(head, value, errors)) is not None:
+                return why
+        found = self.estimate(facts, errors)
+        if not isinstance(found, str) and found.n < self.least:
+            return f"not shown: {found.n} cases, at least {self.least} needed"
+        return found
 
     def missing(self, reason: str) -> Measure:
         """The index where there is nothing to measure it with."""
@@ -85,7 +111,7 @@ class Index:
 # -- ways to estimate
 
 
-def share(hit: Ask, among: Ask, what: str = "threads it applies to") -> Callable[..., Result]:
+def share(hit: Ask, among: Ask, what: str = "threads it applies to") -> Estimate:
     """The share of threads that are hit among those of a kind, as they stand."""
 
     def estimate(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -101,7 +127,7 @@ def share(hit: Ask, among: Ask, what: str = "threads it applies to") -> Callable
     return estimate
 
 
-def per_100(hit: Ask, among: Ask) -> Callable[..., Result]:
+def per_100(hit: Ask, among: Ask) -> Estimate:
     """The same, for a hundred threads."""
     one = share(hit, among)
 
@@ -114,9 +140,7 @@ def per_100(hit: Ask, among: Ask) -> Callable[..., Result]:
     return estimate
 
 
-def reading(
-    head: str, values: tuple[object, ...], among: Ask, *, scale: float = 1.0
-) -> Callable[..., Result]:
+def reading(head: str, values: tuple[object, ...], among: Ask, *, scale: float = 1.0) -> Estimate:
     """Share of threads with a value of a head, corrected for how the head errs."""
 
     def estimate(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -154,7 +178,7 @@ def _rare(head: str, value: object, errors: Mapping[str, Errors]) -> str | None:
     )
 
 
-def product(one: Callable[..., Result], other: Callable[..., Result]) -> Callable[..., Result]:
+def product(one: Estimate, other: Estimate) -> Estimate:
     """The product of two shares, the second among what the first holds."""
 
     def estimate(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -170,7 +194,7 @@ def product(one: Callable[..., Result], other: Callable[..., Result]) -> Callabl
     return estimate
 
 
-def gap(one: Callable[..., Result], other: Callable[..., Result]) -> Callable[..., Result]:
+def gap(one: Estimate, other: Estimate) -> Estimate:
     """The difference of two measures of different threads."""
 
     def estimate(facts: Facts, errors: Mapping[str, Errors]) -> Result:
@@ -181,6 +205,28 @@ def gap(one: Callable[..., Result], other: Callable[..., Result]) -> Callable[..
         assert isinstance(first, Found) and isinstance(second, Found)
         order = sampling.generator().permutation(len(second.draws))
         return Found(first.draws - second.draws[order], min(first.n, second.n))
+
+    return estimate
+
+
+def mean_of(*parts: Index) -> Estimate:
+    """The plain mean of measures; missing where one of them would not be shown.
+
+    Parts of the same threads rise and fall together: their draws are added as if they did so
+    perfectly, which makes the interval too wide rather than too narrow.
+    """
+
+    def estimate(facts: Facts, errors: Mapping[str, Errors]) -> Result:
+        found = []
+        for part in parts:
+            result = part.found(facts, errors)
+            if isinstance(result, str):
+                return f"not measurable: its part {part.name} is not"
+            found.append(result)
+        grid = np.linspace(0.0, 1.0, sampling.DRAWS)
+        draws = np.mean([np.quantile(part.draws, grid) for part in found], axis=0)
+        middle = [part.draws.mean() if part.estimate is None else part.estimate for part in found]
+        return Found(draws, min(part.n for part in found), float(np.mean(middle)))
 
     return estimate
 
@@ -259,16 +305,7 @@ AS_READ = "as the model reads the threads, one by one, not corrected for its err
 WORDS = "finds words, not what people mean"
 
 
-@dataclass(frozen=True)
-class _Kind:
-    """Defaults that the indices of a group share."""
-
-    values: Mapping[str, object] = field(default_factory=dict)
-
-    def __call__(self, **more: object) -> Index:
-        return Index(**{**self.values, **more})  # type: ignore[arg-type]
-
-
-lexical = _Kind({"source": "lexicon", "experimental": True, "caveat": WORDS})
-metadata = _Kind({"source": "metadata"})
-model = _Kind({"source": "model"})
+lexical = partial(Index, source="lexicon", experimental=True, caveat=WORDS)
+metadata = partial(Index, source="metadata")
+model = partial(Index, source="model")
+replied = share(answered, mature)

@@ -7,10 +7,14 @@ export says (``metadata``), a versioned list of words or wordings (``lexicon``),
 
 from __future__ import annotations
 
-from intimacy.profiling import of_communities, of_creators
+from intimacy.profiling import composites, of_communities, of_creators
 from intimacy.profiling.index import Index
 
-INDICES: tuple[Index, ...] = (*of_creators.INDICES, *of_communities.INDICES)
+INDICES: tuple[Index, ...] = (
+    *of_creators.INDICES,
+    *of_communities.INDICES,
+    *composites.INDICES,
+)
 """Every index once."""
 
 BY_NAME = {index.name: index for index in INDICES}

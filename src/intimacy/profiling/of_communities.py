@@ -5,11 +5,10 @@ from __future__ import annotations
 from intimacy.profiling import behaviours, sampling
 from intimacy.profiling.index import (
     AS_READ,
+    MIN_POSTS,
     PER_100,
     WORDS,
     Index,
-    about_goods,
-    answered,
     both,
     cue,
     eligible,
@@ -21,10 +20,7 @@ from intimacy.profiling.index import (
     reading,
     said,
     share,
-    with_creator,
 )
-
-replied = share(answered, mature)
 
 
 def _stance(name: str) -> Index:
@@ -83,7 +79,7 @@ INDICES: tuple[Index, ...] = (
     lexical(
         name="credit_share",
         concept="cocreation",
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.posts_with("caption_credits"),
         caveat=f"posts that credit the community; {WORDS}",
     ),
@@ -111,13 +107,15 @@ INDICES: tuple[Index, ...] = (
     # loyalty
     metadata(
         name="returning_share",
+        of_size=True,
         concept="loyalty",
         estimate=behaviours.returning,
-        caveat="followers of the later half seen in the earlier, at equal numbers of comments; "
+        caveat="followers of the later half of the comments who were there in the earlier half; "
         "meaningless where only top comments were fetched",
     ),
     metadata(
         name="core_size",
+        of_size=True,
         concept="loyalty",
         unit="followers",
         estimate=behaviours.core_size,
@@ -125,6 +123,7 @@ INDICES: tuple[Index, ...] = (
     ),
     metadata(
         name="comment_gini",
+        of_size=True,
         concept="loyalty",
         unit="0 to 1",
         estimate=behaviours.concentration(sampling.gini),
@@ -132,46 +131,19 @@ INDICES: tuple[Index, ...] = (
     ),
     metadata(
         name="top_tenth_share",
+        of_size=True,
         concept="loyalty",
         estimate=behaviours.concentration(sampling.top_share),
         caveat="comments by the busiest tenth of those who comment",
     ),
     # qualities
-    metadata(
+    lexical(
         name="gulpease",
         concept="quality_message",
         unit="0 to 100",
-        source="lexicon",
-        experimental=True,
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.gulpease,
         caveat="readability of captions (Lucisano & Piemontese 1988), made for prose",
-    ),
-    lexical(
-        name="quality_content",
-        concept="quality_content",
-        needs="creator",
-        estimate=behaviours.mean_of(
-            reading("informs", (True,), answered), share(cue("source"), with_creator)
-        ),
-        caveat="plain mean of explained answers and answers with a source",
-    ),
-    lexical(
-        name="quality_creator",
-        least=behaviours.MIN_POSTS,
-        concept="quality_creator",
-        needs="creator",
-        estimate=behaviours.mean_of(replied, behaviours.transparency, behaviours.consistency),
-        caveat="plain mean of reply rate, transparency and consistency; missing where one is",
-    ),
-    lexical(
-        name="quality_community",
-        source="model",
-        concept="quality_community",
-        estimate=behaviours.mean_of(
-            reading("stance", ("supportive",), eligible), behaviours.returning
-        ),
-        caveat="plain mean of supportive threads and returning followers; inequality stands apart",
     ),
     # InflUtility
     lexical(
@@ -191,19 +163,6 @@ INDICES: tuple[Index, ...] = (
             "reports of purchases",
         ),
         caveat=f"regrets among reported purchases; {AS_READ}",
-    ),
-    lexical(
-        name="credibility",
-        least=behaviours.MIN_POSTS,
-        concept="credibility",
-        needs="creator",
-        estimate=behaviours.mean_of(
-            share(cue("source"), both(with_creator, said("informs", True))),
-            share(cue("correction"), both(with_creator, said("stance", "critical"))),
-            behaviours.transparency,
-        ),
-        caveat="plain mean of answers with a source, corrections accepted and transparency; no "
-        "weighting is claimed to be best",
     ),
     # growth
     metadata(
@@ -226,8 +185,8 @@ INDICES: tuple[Index, ...] = (
     model(
         name="purchases_per_100",
         concept="purchase",
-        unit="per 100 threads about goods",
-        estimate=reading("purchase_signal", ("intent", "report"), about_goods, scale=100),
-        caveat="intents and reports among threads about goods; self-report, no cause",
+        unit=PER_100,
+        estimate=reading("purchase_signal", ("intent", "report"), eligible, scale=100),
+        caveat="followers who will buy or have bought, of all threads; self-report, no cause",
     ),
 )

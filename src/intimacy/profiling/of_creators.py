@@ -5,6 +5,7 @@ from __future__ import annotations
 from intimacy.profiling import behaviours
 from intimacy.profiling.index import (
     AS_READ,
+    MIN_POSTS,
     PER_100,
     WORDS,
     Ask,
@@ -23,13 +24,13 @@ from intimacy.profiling.index import (
     organic,
     product,
     reading,
+    replied,
     said,
     share,
     sponsored,
     with_creator,
 )
 
-replied = share(answered, mature)
 _CONTINGENT = reading("creator_response", ("contingent",), answered)
 
 
@@ -127,23 +128,11 @@ INDICES: tuple[Index, ...] = (
         estimate=share(cue("emoji"), with_creator),
         caveat="a habit of platforms and ages as much as of people",
     ),
-    lexical(
-        name="social_presence",
-        concept="presence",
-        needs="creator",
-        estimate=behaviours.mean_of(
-            replied,
-            share(cue("asks_back"), with_creator),
-            share(cue("first_person"), with_creator),
-            share(cue("emoji"), with_creator),
-        ),
-        caveat="plain mean of reply rate, questions back, first person and emoji, shown beside it",
-    ),
     # transparency
     lexical(
         name="transparency",
         concept="transparency",
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.transparency,
         caveat="A / (A + B + U) of posts: sufficient label in position, weaker label, signs of "
         "commerce without one; U is suspicion, not a verdict",
@@ -151,7 +140,7 @@ INDICES: tuple[Index, ...] = (
     lexical(
         name="label_in_position",
         concept="transparency",
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.in_position,
         caveat="of labelled posts, those whose label comes first or among the first three hashtags",
     ),
@@ -167,6 +156,7 @@ INDICES: tuple[Index, ...] = (
     # consistency
     model(
         name="consistency",
+        of_size=True,
         concept="consistency",
         unit="0 to 1",
         least=2 * behaviours.WINDOW_THREADS,
@@ -184,6 +174,7 @@ INDICES: tuple[Index, ...] = (
     ),
     lexical(
         name="template_share",
+        of_size=True,
         concept="care",
         needs="creator",
         estimate=behaviours.template_share,
@@ -206,6 +197,7 @@ INDICES: tuple[Index, ...] = (
     ),
     metadata(
         name="reply_hour_entropy",
+        of_size=True,
         concept="care",
         unit="0 to 1",
         needs="creator",
@@ -216,6 +208,7 @@ INDICES: tuple[Index, ...] = (
     model(
         name="explained_share",
         concept="expertise",
+        experimental=True,
         signs=True,
         needs="creator",
         estimate=reading("informs", (True,), both(answered, cue("question"))),
@@ -224,18 +217,19 @@ INDICES: tuple[Index, ...] = (
     lexical(
         name="credential_share",
         concept="expertise",
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.posts_with("credential"),
         caveat="posts that claim a qualification; claims are not credentials, the bio is unseen",
     ),
     # neutrality toward brands
     lexical(
         name="brand_concentration",
+        of_size=True,
         concept="neutrality",
         unit="0 to 1",
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.brand_concentration,
-        caveat="Herfindahl index of the brands named in disclosures, by post",
+        caveat="probability that two disclosures name one brand; few posts, wide interval",
     ),
     lexical(
         name="reserve_share",
@@ -262,6 +256,13 @@ INDICES: tuple[Index, ...] = (
     ),
     # gatekeeper, sense-maker
     lexical(
+        name="correction_share",
+        concept="gatekeeping",
+        needs="creator",
+        estimate=share(cue("correction"), both(with_creator, said("stance", "critical"))),
+        caveat=f"critical threads in which the creator accepts a correction; {WORDS}",
+    ),
+    lexical(
         name="sourced_share",
         concept="gatekeeping",
         needs="creator",
@@ -287,12 +288,10 @@ INDICES: tuple[Index, ...] = (
         caveat="explanations with reasons, of threads with the creator; nobody validated it",
     ),
     # testimonial or collaborator
-    metadata(
+    lexical(
         name="sponsored_reply_gap",
         concept="collaboration",
         unit="difference",
-        source="lexicon",
-        experimental=True,
         needs="creator",
         estimate=gap(
             share(answered, both(mature, sponsored)),
@@ -303,7 +302,7 @@ INDICES: tuple[Index, ...] = (
     lexical(
         name="lasting_brand_share",
         concept="collaboration",
-        least=behaviours.MIN_POSTS,
+        least=MIN_POSTS,
         estimate=behaviours.lasting_brands,
         caveat="labelled posts whose brand comes in three posts or more over 90 days; how far the "
         "text is the brand's own cannot be seen",

@@ -1,20 +1,24 @@
-"""Estimates over threads that hang together: of one post, of one follower.
+"""Statistics of threads that hang together: of one post, of one follower.
 
-Every function returns draws from what the data leave possible, ready for an interval or a
-difference. Seeded: the same rows give the same draws.
+Draws are of what the data leave possible, ready for an interval or a difference, and seeded: the
+same rows give the same draws.
 """
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from intimacy import prevalence
-from intimacy.profiling.facts import UNKNOWN, Bools
+from intimacy.profiling.facts import Bools
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
 DRAWS = prevalence.DRAWS
+HALF = 0.5 + 1e-9
+"""One half, whatever rounding makes of it."""
 _RESAMPLES = 500
 _SEED = 4_140_413
 
@@ -41,11 +45,11 @@ def design_effect(values: Floats, posts: Ints, authors: Ints) -> float:
         return 1.0
     residual = np.asarray(values, dtype=np.float64).reshape(n, -1)
     residual = residual - residual.mean(0)
-    alone = (residual**2).sum()
+    alone = (residual**2).sum() * n / (n - 1)
     if alone <= 0:
         return 1.0
     by_post, by_author = _clusters(posts), _clusters(authors)
-    both = _clusters(by_post * np.int64(n + 1) + by_author)
+    both = _clusters(by_post * np.int64(n + 1) + by_author + 1)  # 0 would stand alone
     variance = sum(
         sign * _between(residual, groups)
         for sign, groups in ((1, by_post), (1, by_author), (-1, both))
@@ -74,17 +78,14 @@ def proportion(hit: Bools, posts: Ints, authors: Ints) -> Floats:
     return prevalence.rate_draws(hit.sum() / effect, len(hit) / effect)
 
 
-def ratio(top: Floats, bottom: Floats, posts: Ints, authors: Ints) -> Floats:
-    """Draws of ``sum(top) / sum(bottom)``, log-normal about it by linearisation."""
-    rng = generator()
-    total, base = float(top.sum()), float(bottom.sum())
-    if total <= 0:
-        return rng.gamma(0.5, size=DRAWS) / base
-    rate = total / base
-    residual = top - rate * bottom
-    effect = design_effect(residual, posts, authors)
-    error = np.sqrt(effect * float(((residual - residual.mean()) ** 2).sum())) / base
-    return np.exp(rng.normal(np.log(rate), error / rate, size=DRAWS))
+def mean_count(counts: Floats, posts: Ints, authors: Ints) -> Floats:
+    """Draws of a mean count a thread, log-normal about it by linearisation."""
+    rng, n, mean = generator(), len(counts), float(counts.mean())
+    if mean <= 0:
+        return rng.gamma(0.5, size=DRAWS) / n
+    effect = design_effect(counts, posts, authors)
+    error = np.sqrt(effect * float(((counts - mean) ** 2).sum())) / n
+    return np.exp(rng.normal(np.log(mean), error / mean, size=DRAWS))
 
 
 def median_survival(time: Floats, event: Bools, posts: Ints) -> Floats:
@@ -111,7 +112,7 @@ def kaplan_meier(time: Floats, event: Bools, weights: Floats | None = None) -> F
 
 
 def _median(time: Floats, event: Bools, weights: Floats | None = None) -> float:
-    below = np.flatnonzero(kaplan_meier(time, event, weights) <= 0.5)
+    below = np.flatnonzero(kaplan_meier(time, event, weights) <= HALF)
     return float(time[below[0]]) if len(below) else float("inf")
 
 
@@ -138,17 +139,22 @@ def top_share(counts: Floats, weights: Floats | None = None, *, share: float = 0
     return float(np.interp(share, np.insert(people, 0, 0.0), np.insert(held, 0, 0.0)))
 
 
-def bootstrap(counts: Floats, statistic: object) -> Floats:
+def bootstrap(counts: Floats, statistic: Callable[..., float]) -> Floats:
     """Draws of a statistic of counts and weights, by exponential weights."""
     weights = generator().exponential(size=(_RESAMPLES, len(counts)))
-    return np.array([statistic(counts, row) for row in weights])  # type: ignore[operator]
+    return np.array([statistic(counts, row) for row in weights])
 
 
-def jensen_shannon(first: Floats, second: Floats) -> float:
+def jensen_shannon(first: Floats, second: Floats, *, chances: int = 1) -> float:
     """Divergence of two count vectors in bits, less what chance adds at their size.
 
     The correction is ``(K - 1) / (4 n ln 2)`` for each, K the categories that occur (Grosse et
-    al. 2002); never below 0.
+    al. 2002). Below 0 where there is less than chance would make.
+
+    Args:
+        first: Counts by category; fractions where cases count for less than one.
+        second: The same.
+        chances: How often the counts were drawn: 2 for a draw from counts.
     """
     n_first, n_second = first.sum(), second.sum()
     if min(n_first, n_second) <= 0:
@@ -158,7 +164,7 @@ def jensen_shannon(first: Floats, second: Floats) -> float:
     raw = 0.5 * (_relative_entropy(p, middle) + _relative_entropy(q, middle))
     kinds = int((first + second > 0).sum())
     chance = (kinds - 1) / (8 * np.log(2)) * (1 / n_first + 1 / n_second)
-    return max(0.0, float(raw - chance))
+    return float(raw - chances * chance)
 
 
 def _relative_entropy(p: Floats, q: Floats) -> float:
@@ -166,7 +172,19 @@ def _relative_entropy(p: Floats, q: Floats) -> float:
     return float((p[held] * np.log2(p[held] / q[held])).sum())
 
 
-def change_points(counts: Floats, *, least: int = 30) -> list[int]:
+def single_cut(counts: Floats) -> int:
+    """The bin at which one cut in two stretches of one mix each fits best."""
+    sums = counts.cumsum(0)
+    cuts = range(1, len(counts))
+    return max(cuts, key=lambda at: _fit(sums[at - 1]) + _fit(sums[-1] - sums[at - 1]), default=0)
+
+
+def _fit(counts: Floats) -> float:
+    held = counts[counts > 0]
+    return float((held * np.log(held / held.sum())).sum())
+
+
+def change_points(counts: Floats, *, least: float = 30) -> list[int]:
     """Where a run of count vectors is best cut into stretches of one mix each.
 
     Exact search over all cuts (Jackson et al. 2005, "optimal partitioning") of the multinomial
@@ -200,9 +218,3 @@ def change_points(counts: Floats, *, least: int = 30) -> list[int]:
         if at > 0:
             cuts.append(at)
     return cuts[::-1]
-
-
-def known(times: Ints) -> Bools:
-    """Which times are known."""
-    found: Bools = times != UNKNOWN
-    return found
