@@ -330,7 +330,6 @@ def forms(*profiles: Profile) -> list[str]:
         ((1, 1, 100, 120), REST, (2, 1, 99, 120), REST),
         ((4, 4, 100, 120), REST, (3, 5, 100, 120), REST),
         ((0, 0, 4, 224), REST, (0, 0, 3, 225), REST),
-        (FOUR, {**REST, "out_of_scope": 3}, FOUR, {**REST, "out_of_scope": 4}),
         (
             FOUR,
             {**REST, "empty": 1, "invalid": 1},
@@ -344,7 +343,7 @@ def forms(*profiles: Profile) -> list[str]:
             (1, 50, 70, 40),
             {"low_confidence": 1, "out_of_scope": 1},
             (2, 50, 70, 39),
-            {"low_confidence": 1, "out_of_scope": 2},
+            {"low_confidence": 1, "out_of_scope": 1},
         ),
         ((9, 5, 2, 6), {"low_confidence": 3}, (9, 5, 3, 6), {"low_confidence": 2}),
     ],
@@ -443,7 +442,10 @@ def test_no_sum_gives_a_small_count_away(three: list[Profile]) -> None:
         )
         profile = replace(profile, mix_over_time=periods)
         if n_scope >= 5:
-            assert reckoned(profile) == [], (counts, rest, periods)
+            # How many were left out is told; where one reason left them all out, so is that one.
+            outside = [f"a.{name}" for name in rest if name != "low_confidence"]
+            known = set(reckoned(profile)) - set(outside if len(outside) == 1 else ())
+            assert not known, (counts, rest, periods)
             n_small += any(map(hidden, (*counts, *rest.values())))
     assert n_small > 300
 

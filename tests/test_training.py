@@ -331,7 +331,7 @@ def test_model_folder_is_complete(model: Path) -> None:
     manifest = bundle.manifest
     assert sum(manifest.prior.values()) == pytest.approx(1)
     assert manifest.temperature > 0 and 0 < manifest.threshold < 1
-    assert np.array(manifest.dev_confusion).shape == (4, 4)
+    assert np.array(manifest.errors["label"].counts).shape == (4, 4)
     card = (model / "README.md").read_text("utf-8")
     assert "Threads that a test has borrowed." in card, "what the corpus says of itself"
     assert "Krippendorff" in card and "spacy textcat" in card and "Macro-F1 over 2 seeds" in card

@@ -70,6 +70,7 @@ def discreet(text: str) -> str:
 
 
 _SCOPE = "scope"
+_TOLD = (_SCOPE, "n_threads")
 _INSIDE = f"abstentions.{Reason.LOW_CONFIDENCE}"
 """The one reason for which a thread in scope has no label."""
 OF_POSTS = {
@@ -108,9 +109,7 @@ def told(profile: Profile) -> Profile:
     split_by_score = any(hidden(round(share * n_scope)) for share in counted.values())
     # Undone by a matrix that everybody has, "acc" is "counted".
     exact = {"counted", "acc"} if split or split_by_score else set()
-    n_threads: Any = None if "n_threads" in gone else profile.n_threads
     changes: dict[str, Any] = {
-        "n_threads": profile.n_threads if hidden(profile.n_threads) else n_threads,
         "n_labelled": None if unlabelled else profile.n_labelled,
         "coverage": None if unlabelled or _INSIDE in gone else profile.coverage,
         "abstentions": _without(profile.abstentions, "abstentions", gone),
@@ -131,7 +130,9 @@ def _kept_back(profile: Profile) -> set[str]:
     """Names of the counts that are not told: the small ones, and what would give them away.
 
     Of each sum either no part is kept back, or at least two are (the total may be one of them),
-    which make at least `FEWEST` together. The threads in scope are always told, as n of shares.
+    which make at least `FEWEST` together. How many threads there are and how many of them are in
+    scope is always told, as n of everything: so is, by their difference, how many texts were left
+    out, though not for which reason.
     """
     counts = {f"counts.{name}": n for name, n in profile.counts.items()}
     reasons = {f"abstentions.{reason}": n for reason, n in profile.abstentions.items()}
@@ -153,8 +154,6 @@ def _kept_back(profile: Profile) -> set[str]:
         ([*counts, *inside], _SCOPE),
         ([*stretches], _SCOPE),
         ([*outside, _SCOPE], "n_threads"),
-        ([*reasons, "n_labelled"], "n_threads"),
-        ([*counts, *reasons], "n_threads"),
     )
     gone = {name for name, number in n.items() if hidden(number)}
     while (more := next(_exposing(n, sums, gone), None)) is not None:
@@ -171,9 +170,9 @@ def _exposing(
         together = math.inf if total in gone else sum(n[name] for name in lost)
         if not lost or (len(lost) > 1 and together >= FEWEST):
             continue
-        left = [name for name in parts if n[name] and name not in gone and name != _SCOPE]
+        left = [name for name in parts if n[name] and name not in {*gone, *_TOLD}]
         more = min(left, key=n.__getitem__) if left else total
-        if more not in gone and more != _SCOPE:
+        if more not in {*gone, *_TOLD}:
             yield more
 
 
