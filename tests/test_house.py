@@ -28,7 +28,7 @@ LAYERS = [
     {"profiling"},
     {"wording"},
     {"plots", "report", "audit", "assessment", "behaviour"},
-    {"scorecard"},
+    {"scorecard", "labelling"},
     {"training"},
     {"cli"},
     {"__init__", "__main__"},

@@ -22,6 +22,9 @@ if TYPE_CHECKING:
     from intimacy.errors import IntimacyWarning as IntimacyWarning
     from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
     from intimacy.importers import read_export as read_export
+    from intimacy.labelling import Annotations as Annotations
+    from intimacy.labelling import export_for as export_for
+    from intimacy.labelling import read_annotations as read_annotations
     from intimacy.prediction import Evidence as Evidence
     from intimacy.prediction import Prediction as Prediction
     from intimacy.profiling import profile as profile
@@ -55,6 +58,9 @@ _HOME = {
     "IntimacyError": "errors",
     "IntimacyWarning": "errors",
     "read_export": "importers",
+    "Annotations": "labelling",
+    "export_for": "labelling",
+    "read_annotations": "labelling",
     "profile": "profiling",
     "profiles": "profiling",
     "Evidence": "prediction",

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from intimacy import __version__
-from intimacy.cli import research
+from intimacy.cli import labelling, research
 from intimacy.cli.sources import (
     as_they_come,
     options_of,
@@ -255,5 +255,5 @@ def verify(folder: Path | None) -> None:
     click.echo(f"{bundle.model_id}: {len(bundle.manifest.files)} files intact, network runs")
 
 
-for _command in research.COMMANDS:
+for _command in (*labelling.COMMANDS, *research.COMMANDS):
     main.add_command(_command)

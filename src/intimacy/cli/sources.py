@@ -70,12 +70,12 @@ def options_of(
             raise click.UsageError("--column expects FIELD=NAME, e.g. text=Commento")
     out["columns"] = {field: column for field, _, column in pairs} or None
     # One key for all files of a run, so that followers keep their names across them.
-    out["key"] = secrets.token_bytes(32) if key_file is None else _key(key_file)
+    out["key"] = secrets.token_bytes(32) if key_file is None else key_of(key_file)
     out["key_is_kept"] = key_file is not None
     return out
 
 
-def _key(path: Path) -> bytes:
+def key_of(path: Path) -> bytes:
     """The project's secret; made when the file does not exist yet.
 
     Raises:

@@ -47,6 +47,8 @@ class Document:
     items: Sequence[Any] = field(default=(), repr=False)
     """Records of an array or of lines, undecoded, or rows of a table."""
     notes: tuple[str, ...] = ()
+    lines: Sequence[int] = field(default=(), repr=False)
+    """Line of the file on which each item begins, where items have one."""
 
     @property
     def name(self) -> str:
@@ -104,7 +106,11 @@ def open_document(path: Path) -> Document:
         SourceError: When it cannot be read, is empty, binary or not text.
         UnknownFormatError: When it is neither JSON nor a table.
     """
-    data = read_bytes(path)
+    return document_of(read_bytes(path), path)
+
+
+def document_of(data: bytes, path: Path) -> Document:
+    """The same, of bytes that `text_bytes` passed; ``path`` is what messages call them."""
     head = data[:4096].lstrip()
     if head[:1] in (b"{", b"["):
         _check_utf8(data, path)
@@ -128,6 +134,15 @@ def read_bytes(path: Path) -> bytes:
         raise SourceError(f"{path}: no permission to read it") from exc
     except OSError as exc:
         raise SourceError(f"{path}: cannot be read: {exc.strerror or exc}") from exc
+    return text_bytes(data, path)
+
+
+def text_bytes(data: bytes, path: Path) -> bytes:
+    """Bytes that were read from somewhere, as UTF-8 where a byte order mark says how.
+
+    Raises:
+        SourceError: When they are none, or binary.
+    """
     for magic, what in _BINARY.items():
         if data.startswith(magic):
             raise SourceError(f"{path} is {what}")
@@ -160,8 +175,10 @@ def _json(data: bytes, path: Path) -> Document:
     if first == b"{":
         newline = data.find(b"\n", data.find(b"{"))
         if newline >= 0 and data[newline:].strip() and _is_object(data[:newline]):
-            lines = [line for line in data.split(b"\n") if line.strip()]
-            return Document(path, "lines", _keys(lines[0]), items=_checked(lines, data, path))
+            numbered = [(n, line) for n, line in enumerate(data.split(b"\n"), 1) if line.strip()]
+            numbers, lines = [n for n, _ in numbered], [line for _, line in numbered]
+            _check_lines(numbered, path)
+            return Document(path, "lines", _keys(lines[0]), items=lines, lines=numbers)
     try:
         if first == b"{":
             fields = _OBJECT.decode(data)
@@ -193,14 +210,12 @@ def _is_object(line: bytes) -> bool:
     return True
 
 
-def _checked(lines: list[bytes], data: bytes, path: Path) -> list[bytes]:
-    del data
-    for number, line in enumerate(lines, 1):
+def _check_lines(lines: list[tuple[int, bytes]], path: Path) -> None:
+    for number, line in lines:
         try:
             msgspec.json.decode(line, type=msgspec.Raw)
         except (msgspec.DecodeError, RecursionError) as exc:
             raise RecordError(f"not JSON: {exc}", path=path, line=number) from exc
-    return lines
 
 
 def _keys(line: bytes) -> frozenset[str]:
@@ -234,7 +249,7 @@ def _table(data: bytes, path: Path) -> Document:
         reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
         header_names = [h.strip() for h in reader.fieldnames or ()]
         reader.fieldnames = header_names
-        rows = []
+        rows, numbers, begins = [], [], reader.line_num + 1
         for row in reader:
             if None in row:
                 raise RecordError(
@@ -244,11 +259,13 @@ def _table(data: bytes, path: Path) -> Document:
                     line=reader.line_num,
                 )
             rows.append(row)
+            numbers.append(begins)
+            begins = reader.line_num + 1
     except csv.Error as exc:
         raise RecordError(f"not a valid table: {exc}", path=path, line=reader.line_num) from exc
     finally:
         csv.field_size_limit(limit)
-    return Document(path, "table", frozenset(header_names), items=rows, notes=notes)
+    return Document(path, "table", frozenset(header_names), items=rows, notes=notes, lines=numbers)
 
 
 def from_frame(frame: Any) -> Document:

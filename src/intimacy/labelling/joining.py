@@ -1,0 +1,138 @@
+"""Answers of several files brought together: who gave them, and about which thread."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from intimacy import text
+from intimacy.errors import UnsupportedExportError, shown
+from intimacy.intake import as_thread
+from intimacy.labelling.base import Answer, text_of
+from intimacy.schema import Thread
+from intimacy.threads import check_key
+
+_EMAIL = re.compile(r"[^@\s]+@[^@\s]+\.[^@\s]+")
+_LETTERS = 8
+
+Given = Sequence[tuple[Path, Answer]]
+"""Answers, each with the file that it stands in."""
+Names = Mapping[tuple[Path, str | None], str]
+"""What each annotator of each file is called."""
+Slots = list[tuple[Thread, dict[str, Answer]]]
+"""Threads, each with the answer of every annotator that counts."""
+
+
+def names_of(answers: Given, key: bytes | str | None) -> tuple[Names, str]:
+    """What each annotator of each file is called, and what is to be said about it.
+
+    A name is the tool's; an e-mail address, and whoever has none, gets a pseudonym.
+    """
+    secret = check_key(key)[0] if key is not None else None
+    raw = {(place, answer.annotator): None for place, answer in answers}
+    taken = {who for _, who in raw if who is not None and not _EMAIL.search(who)}
+    out: dict[tuple[Path, str | None], str] = {}
+    by_address: dict[str, str] = {}
+    number = 0
+    for place, who in raw:
+        if who is not None and not _EMAIL.search(who):
+            out[place, who] = who
+            continue
+        # One person in several files; nobody's name in two files are two people.
+        person = f"{place}\n" if who is None else who.strip().casefold()
+        if person not in by_address:
+            if secret is not None and who is not None:
+                by_address[person] = text.pseudonym(secret, "annotators", person)[:_LETTERS]
+            else:
+                number += 1
+                while f"a{number}" in taken:
+                    number += 1
+                by_address[person] = f"a{number}"
+        out[place, who] = by_address[person]
+    note = ""
+    if number:
+        note = (
+            f"{number} annotators with an e-mail address or no name are called a1, a2… in order "
+            "of appearance; pass key= (--key-file) for names that stay the same"
+        )
+    return out, note
+
+
+def by_id(threads: Iterable[Any]) -> dict[str, Thread]:
+    items = [as_thread(item, number) for number, item in enumerate(threads)]
+    return {thread.id: thread for thread in items}
+
+
+def slots_of(
+    answers: Given,
+    names: Names,
+    known: Mapping[str, Thread] | None,
+    excluded: Counter[Any],
+    adjudicators: Collection[str],
+) -> tuple[Slots, list[str], list[str]]:
+    """Threads with the vote of each annotator, ids that are nobody's, and what is to be said."""
+    found: dict[str, tuple[Thread, dict[str, Answer]]] = {}
+    unmatched: dict[str, int] = {}
+    n_without = n_other = 0
+    for place, answer in answers:
+        if answer.excluded:
+            continue
+        identity = answer.thread_id
+        thread = (known or {}).get(identity or "") or answer.thread
+        if thread is None and known is None:
+            named = "names no thread" if identity is None else f"of thread {shown(identity)}"
+            raise UnsupportedExportError(
+                f"{place}: an answer {named} comes without the thread: it was not made by "
+                "'intimacy annotate', or the tool lost its metadata. Pass threads= (--threads), "
+                "the threads that were annotated"
+            )
+        if thread is None or identity is None:
+            excluded["no thread"] += 1
+            n_without += identity is None
+            if identity is not None:
+                unmatched[identity] = 1
+            continue
+        first, given_by = found.setdefault(thread.id, (thread, {}))
+        n_other += text_of(first) != text_of(thread)
+        name = names[place, answer.annotator]
+        earlier = given_by.get(name)
+        if earlier is not None and answer.adjudicates and not earlier.adjudicates:
+            # Nobody decides between themself and another.
+            excluded["adjudicates an own vote"] += 1
+            continue
+        if earlier is not None:
+            excluded["repeated"] += 1
+            if _later(earlier, answer):
+                continue
+        given_by[name] = answer
+    notes = []
+    if n_without:
+        notes.append(f"{n_without} answers name no thread; they cannot be joined")
+    if n_other:
+        notes.append(
+            f"{n_other} answers are of a thread whose id another thread has; the first is kept. "
+            "Give every thread an id of its own"
+        )
+    strangers = set(adjudicators) - set(names.values())
+    if strangers:
+        notes.append(f"adjudicators who answered nothing: {', '.join(sorted(strangers))}")
+    return list(found.values()), list(unmatched), notes
+
+
+def _later(earlier: Answer, answer: Answer) -> bool:
+    """Whether the answer that was read first was given last."""
+    if earlier.given_at is None or answer.given_at is None:
+        return False
+    return earlier.given_at > answer.given_at
+
+
+def ordered(given_by: Mapping[str, Answer]) -> list[tuple[str, Answer]]:
+    """In the order in which they were given, where every one says when."""
+    pairs = list(given_by.items())
+    times = [answer.given_at for _, answer in pairs]
+    if all(time is not None for time in times):
+        pairs.sort(key=lambda pair: pair[1].given_at)  # type: ignore[arg-type,return-value]
+    return pairs
