@@ -33,6 +33,7 @@ from intimacy.schema import Label, Role, Thread
 _SAYS = {Role.FOLLOWER: "user", Role.CREATOR: "assistant", Role.STAFF: "assistant"}
 _PREFIXES = {f"[{str(role).upper()}] ": str(role) for role in Role}
 _DIALOGUE = "thread"
+_FEW = 2
 
 
 def config(attributes: bool) -> str:
@@ -86,7 +87,8 @@ def _question(name: str, title: str, choices: Mapping[str, str], required: bool)
         "settings": {
             "type": "label_selection",
             "options": options,
-            "visible_options": len(options),
+            # Argilla refuses fewer than three.
+            "visible_options": len(options) if len(options) > _FEW else None,
         },
     }
 
@@ -137,7 +139,7 @@ def _read(document: Document, named: str | None) -> Iterator[Answer]:
             f"{document.name}: Argilla's nested form does not say which answers are drafts or "
             "discarded, so that all are read as votes; export with records.to_list(flatten=True)",
             IntimacyWarning,
-            stacklevel=2,
+            stacklevel=5,  # whoever called read_annotations
         )
     for record, place in records(document):
         yield from _answers(record, nested, place)
