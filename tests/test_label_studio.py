@@ -23,7 +23,6 @@ from conftest import thread
 
 import intimacy
 from intimacy import labelling
-from intimacy.schema import Thread
 
 pytestmark = pytest.mark.slow
 
@@ -148,9 +147,9 @@ def test_a_round_through_label_studio(server: Server, tmp_path: Path) -> None:
     assert imported["prediction_count"] == sum("predictions" in task for task in tasks) > 0
 
     me = server.ask("GET", "/api/current-user/whoami")["id"]
-    bruno = server.ask(
-        "POST", "/api/users/", {"email": "bruno@example.org", "username": "bruno"}
-    )["id"]
+    bruno = server.ask("POST", "/api/users/", {"email": "bruno@example.org", "username": "bruno"})[
+        "id"
+    ]
     numbers = {
         task["data"]["thread_id"]: task["id"]
         for task in server.ask("GET", f"/api/tasks?project={project}&page_size=100")["tasks"]
@@ -170,7 +169,9 @@ def test_a_round_through_label_studio(server: Server, tmp_path: Path) -> None:
     annotate(me, "UgD", choice("intimacy", "out_of_scope"))
     annotate(bruno, "UgD", choice("intimacy", "commercial"), was_cancelled=True)
     server.ask(
-        "POST", f"/api/tasks/{numbers['UgD']}/drafts", {"result": [choice("intimacy", "commercial")]}
+        "POST",
+        f"/api/tasks/{numbers['UgD']}/drafts",
+        {"result": [choice("intimacy", "commercial")]},
     )
 
     found = {}

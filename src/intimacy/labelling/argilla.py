@@ -134,14 +134,17 @@ def _matches(document: Document) -> bool:
 
 def _read(document: Document, named: str | None) -> Iterator[Answer]:
     nested = {"fields", "responses"} <= document.keys
-    if nested:
-        warnings.warn(
-            f"{document.name}: Argilla's nested form does not say which answers are drafts or "
-            "discarded, so that all are read as votes; export with records.to_list(flatten=True)",
-            IntimacyWarning,
-            stacklevel=5,  # whoever called read_annotations
-        )
+    warned = False
     for record, place in records(document):
+        if nested and not warned and record.get("responses"):
+            warned = True
+            warnings.warn(
+                f"{document.name}: Argilla's nested form does not say which answers are drafts or "
+                "discarded, so that all are read as votes; export with "
+                "records.to_list(flatten=True)",
+                IntimacyWarning,
+                stacklevel=5,  # whoever called read_annotations
+            )
         yield from _answers(record, nested, place)
 
 

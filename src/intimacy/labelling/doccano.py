@@ -44,10 +44,14 @@ def config(attributes: bool) -> str:
 def _task(task: Task) -> dict[str, Any]:
     out: dict[str, Any] = {
         "text": text_of(task.thread),
-        "label": [task.suggestion] if task.suggestion else [],
+        # Labels that are imported count as answers of whoever imports them, so a suggestion is
+        # shown beside the text instead.
+        "label": [],
         "thread_id": task.thread.id,
         "record": record_of(task.thread),
     }
+    if task.suggestion is not None:
+        out["suggestion"] = task.suggestion
     return out | ({"adjudicates": True} if task.adjudicates else {})
 
 

@@ -62,6 +62,7 @@ def names_of(answers: Given, key: bytes | str | None) -> tuple[Names, str]:
 
 
 def by_id(threads: Iterable[Any]) -> dict[str, Thread]:
+    """Threads by their id."""
     items = [as_thread(item, number) for number, item in enumerate(threads)]
     return {thread.id: thread for thread in items}
 
@@ -73,10 +74,23 @@ def slots_of(
     excluded: Counter[Any],
     adjudicators: Collection[str],
 ) -> tuple[Slots, list[str], list[str]]:
-    """Threads with the vote of each annotator, ids that are nobody's, and what is to be said."""
+    """Threads with the answer of each annotator that counts, and what does not fit.
+
+    Args:
+        answers: Of all files, in order.
+        names: What annotators are called.
+        known: Threads by id, where the caller has them; else those of the answers serve.
+        excluded: Receives the reasons of answers that are left out here.
+        adjudicators: Annotators who were asked only where others differed.
+
+    Returns: Threads with their answers, ids of threads that nobody has, and notes.
+
+    Raises:
+        UnsupportedExportError: When an answer comes without its thread and ``known`` is None.
+    """
     found: dict[str, tuple[Thread, dict[str, Answer]]] = {}
     unmatched: dict[str, int] = {}
-    n_without = n_other = 0
+    n_without = 0
     for place, answer in answers:
         if answer.excluded:
             continue
@@ -96,26 +110,25 @@ def slots_of(
                 unmatched[identity] = 1
             continue
         first, given_by = found.setdefault(thread.id, (thread, {}))
-        n_other += text_of(first) != text_of(thread)
+        if text_of(first) != text_of(thread):
+            excluded["another thread of the same id"] += 1
+            continue
         name = names[place, answer.annotator]
         earlier = given_by.get(name)
-        if earlier is not None and answer.adjudicates and not earlier.adjudicates:
-            # Nobody decides between themself and another.
+        if earlier is None:
+            given_by[name] = answer
+        elif earlier.adjudicates != answer.adjudicates:
+            # Nobody decides between themself and another: their first word stands.
             excluded["adjudicates an own vote"] += 1
-            continue
-        if earlier is not None:
+            if earlier.adjudicates:
+                given_by[name] = answer
+        else:
             excluded["repeated"] += 1
-            if _later(earlier, answer):
-                continue
-        given_by[name] = answer
+            if not _later(earlier, answer):
+                given_by[name] = answer
     notes = []
     if n_without:
         notes.append(f"{n_without} answers name no thread; they cannot be joined")
-    if n_other:
-        notes.append(
-            f"{n_other} answers are of a thread whose id another thread has; the first is kept. "
-            "Give every thread an id of its own"
-        )
     strangers = set(adjudicators) - set(names.values())
     if strangers:
         notes.append(f"adjudicators who answered nothing: {', '.join(sorted(strangers))}")

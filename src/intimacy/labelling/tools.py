@@ -163,7 +163,8 @@ def _documents(path: Path) -> Iterator[tuple[Document, str | None]]:
         return
     try:
         with zipfile.ZipFile(path) as archive:
-            for member in archive.infolist():
+            # doccano packs its files in no order; that of the votes must not depend on it.
+            for member in sorted(archive.infolist(), key=lambda member: member.filename):
                 inside = Path(member.filename)
                 if member.is_dir() or inside.suffix not in (".jsonl", ".json", ".csv"):
                     continue
