@@ -123,7 +123,7 @@ def running(home: Path, env: Mapping[str, str], *commands: list[Any]) -> Iterato
             process.wait(timeout=60)
 
 
-def patiently(ask: Callable[[], Any], minutes: int = 10) -> Any:
+def patiently(ask: Callable[[], Any], minutes: int = 15) -> Any:
     """The first answer that is something."""
     end = time.monotonic() + 60 * minutes
     while time.monotonic() < end:

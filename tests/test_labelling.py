@@ -370,6 +370,9 @@ def test_evidence_of_a_prediction_is_marked_where_a_browser_sees_it() -> None:
     assert first["value"]["start"] == "1" and first["value"]["startOffset"] == 34, "one emoji"
     assert first["value"]["text"] == THREADS[0].turns[0].text[33:47]
     assert second["value"]["start"] == "0" and second["value"]["text"] == "Nuova"
+    gone = [replace(PREDICTIONS[0], evidence=(Evidence(turn=7, start=0, end=1, weight=0.1),))]
+    (task,) = intimacy.export_for("label-studio", THREADS[:1], predictions=gone)
+    assert len(task["predictions"][0]["result"]) == 1
 
 
 # -- settings

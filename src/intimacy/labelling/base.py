@@ -72,7 +72,8 @@ class Task:
         label = None if self.prediction is None else self.prediction.label
         if self.prediction is None or label is None:
             return None
-        return round(self.prediction.scores[str(label)], 4)
+        found = self.prediction.scores.get(str(label))
+        return None if found is None else round(found, 4)
 
     @property
     def agent(self) -> str:

@@ -90,6 +90,8 @@ def _evidence(task: Task) -> list[dict[str, Any]]:
     out = []
     for number, span in enumerate(task.prediction.evidence if task.prediction else ()):
         line = span.turn + 1 if captioned else span.turn
+        if not 0 <= line < len(lines):  # of the thread before it was edited
+            continue
         text = lines[line][1]
         value = {
             "start": str(line),

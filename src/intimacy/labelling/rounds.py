@@ -54,7 +54,7 @@ class AnnotationReport:
     n_single: int
     """Threads with one vote; the codebook asks for two."""
     n_waiting: int = 0
-    """Threads with fewer votes than were asked for; they are in no other figure but these."""
+    """Threads with fewer votes than were asked for: neither settled nor in the queue."""
     notes: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
