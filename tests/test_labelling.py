@@ -709,6 +709,7 @@ def test_threads_wait_for_votes_and_addresses_become_pseudonyms(tmp_path: Path) 
     found = intimacy.read_annotations(paths, min_votes=2)
     assert len(found.threads) == 2 and len(found.queue) == 1 and found.report.n_waiting == 2
     assert set(found.report.annotators) == {"a1", "a2"}, "a1 is taken"
+    assert found.report.notes[0].startswith("1 annotators with an e-mail address")
     key = "una chiave di prova"
     named = intimacy.read_annotations(paths, key=key).report.annotators
     assert named == intimacy.read_annotations(paths, key=key).report.annotators
@@ -876,7 +877,7 @@ def test_tasks_that_nobody_answered_are_no_votes(tmp_path: Path) -> None:
         )
         found = intimacy.read_annotations(path, tool=tool)
         assert not found.threads and sum(found.report.excluded.values()) == 5, tool
-        assert found.agreement() == {}
+        assert found.agreement() == {} and not found.report.annotators and not found.report.notes
         with pytest.raises(CorpusError, match="no thread is settled"):
             found.write_corpus(tmp_path / "c.jsonl")
     assert not (tmp_path / "c.jsonl").exists()

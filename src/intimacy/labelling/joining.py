@@ -32,11 +32,11 @@ def names_of(answers: Given, key: bytes | str | None) -> tuple[Names, str]:
     A name is the tool's; an e-mail address, and whoever has none, gets a pseudonym.
     """
     secret = check_key(key)[0] if key is not None else None
-    raw = {(place, answer.annotator): None for place, answer in answers}
+    raw = {(place, a.annotator): None for place, a in answers if not a.excluded}
     taken = {who for _, who in raw if who is not None and not _EMAIL.search(who)}
     out: dict[tuple[Path, str | None], str] = {}
     by_address: dict[str, str] = {}
-    number = 0
+    number = n_made = 0
     for place, who in raw:
         if who is not None and not _EMAIL.search(who):
             out[place, who] = who
@@ -51,11 +51,12 @@ def names_of(answers: Given, key: bytes | str | None) -> tuple[Names, str]:
                 while f"a{number}" in taken:
                     number += 1
                 by_address[person] = f"a{number}"
+                n_made += 1
         out[place, who] = by_address[person]
     note = ""
-    if number:
+    if n_made:
         note = (
-            f"{number} annotators with an e-mail address or no name are called a1, a2… in order "
+            f"{n_made} annotators with an e-mail address or no name are called a1, a2… in order "
             "of appearance; pass key= (--key-file) for names that stay the same"
         )
     return out, note
