@@ -130,7 +130,7 @@ def patiently(ask: Callable[[], Any], minutes: int = 15) -> Any:
         try:
             if found := ask():
                 return found
-        except (urllib.error.URLError, ConnectionError):
+        except OSError:  # not yet listening, or too busy to answer
             pass
         time.sleep(1)
     raise AssertionError(f"no answer within {minutes} minutes")

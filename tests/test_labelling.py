@@ -276,7 +276,7 @@ def test_agreement_is_that_of_all_threads_the_queue_among_them(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("tool", TOOLS)
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     st.lists(
         st.tuples(
@@ -888,13 +888,13 @@ def test_a_large_round_is_read_in_seconds(tmp_path: Path) -> None:
     record = json.loads(row.pop("record"))
     path = tmp_path / "db.jsonl"
     with path.open("wb") as stream:
-        for number in range(20_000):
+        for number in range(6_000):
             known = {**record, "id": f"t{number // 2}"}
             more = {"record": json.dumps(known), "_annotator_id": f"a{number % 2}"}
             stream.write(store.encode_line(row | more))
-    start = time.monotonic()
+    start = time.process_time()  # of this process: others may keep the machine busy
     found = intimacy.read_annotations(path)
-    assert len(found.threads) == 10_000 and time.monotonic() - start < 30
+    assert len(found.threads) == 3_000 and time.process_time() - start < 10
 
 
 # -- the command line
