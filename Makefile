@@ -3,7 +3,7 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PYTHON ?= python3
 
-.PHONY: demo test test-slow lint check clean
+.PHONY: demo test test-slow test-tools lint check clean
 
 demo: $(VENV)/.base
 	$(BIN)/intimacy classify data/examples/*.info.json -o predictions.jsonl
@@ -13,10 +13,13 @@ test: $(VENV)/.dev
 	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/ruff format --check src tests benchmarks
 	$(BIN)/mypy
-	$(BIN)/pytest -m "not slow" -n 2
+	$(BIN)/pytest -m "not slow and not tools" -n 2
 
 test-slow: $(VENV)/.dev
 	$(BIN)/pytest -m slow
+
+test-tools: $(VENV)/.dev
+	$(BIN)/pytest -m tools
 
 check: test test-slow
 

@@ -29,7 +29,7 @@ from conftest import thread
 import intimacy
 from intimacy import labelling
 
-pytestmark = pytest.mark.slow
+pytestmark = pytest.mark.tools
 
 TOKEN = "0123456789abcdef0123456789abcdef01234567"
 PASSWORD = "segreta-123"
