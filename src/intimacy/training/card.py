@@ -93,8 +93,9 @@ threads, with other tokens:
 
 ## Export
 
-The 8-bit ONNX network beside the one that was trained, on {parity["n"]} held-out threads: labels
-(abstentions among them) identical on {parity["labels_identical"]:.1%}; a score differs by
+The 8-bit ONNX network beside the one that was trained, on {parity["n"]} held-out threads: the best
+label is the same on {parity["labels_identical"]:.1%}, the answer (a label, or none where the
+threshold of abstention is crossed) on {parity["decisions_identical"]:.1%}; a score differs by
 {parity["mean_score_difference"]:.4f} on average, by {parity["largest_score_difference"]:.4f} at
 most.
 

@@ -3,21 +3,25 @@
 Matrix products run in integers: weights in bytes with a scale per column, activations quantised as
 they come (ONNX Runtime's dynamic quantisation). That scales all rows of an activation alike, so a
 neighbour in a batch would change a score: the backend runs one thread at a time. And within a
-thread a few tokens have activations far larger than the others, which would be rounded away: the
-products scale each row to one before, and back after.
+thread a few tokens, and a few dimensions of all tokens, have activations far larger than the
+others, which would be rounded away: the products scale each row to one before, and back after, and
+part of the size of a dimension is moved from the activations into the weights (SmoothQuant, Xiao
+et al. 2023, arXiv:2211.10438).
 """
 
 from __future__ import annotations
 
 import logging
 import warnings
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from intimacy.backends import OUTPUTS, runtime
+from intimacy.backends import OUTPUTS, Batch, runtime
+from intimacy.render import ModelInput
 from intimacy.training.model import ThreadModel
 
 _INPUTS = ("input_ids", "attention_mask", "segments")
@@ -37,31 +41,63 @@ class _ByteEmbedding(nn.Module):
         return self.rows[ids].float() * self.scale[ids]  # type: ignore[index]
 
 
-class _RowScaled(nn.Module):
-    """A linear layer whose input rows all have the same largest magnitude when it is quantised."""
+class _Scaled(nn.Module):
+    """A linear layer whose input is of even size when it is quantised, by row and by column."""
 
-    def __init__(self, source: nn.Linear) -> None:
+    shrink: Tensor
+
+    def __init__(self, source: nn.Linear, largest: Tensor) -> None:
         super().__init__()
+        weight = source.weight.detach()
+        columns = largest.clamp(min=1e-5) ** _SHARE
+        columns = columns / weight.abs().amax(0).clamp(min=1e-5) ** (1 - _SHARE)
+        columns = columns / columns.mean()
         self.product = nn.Linear(source.in_features, source.out_features, bias=False)
-        self.product.weight = source.weight
+        self.product.weight = nn.Parameter(weight * columns, requires_grad=False)
         self.bias = source.bias
+        self.register_buffer("shrink", 1 / columns)
 
     def forward(self, x: Tensor) -> Tensor:
+        x = x * self.shrink
         scale = x.abs().amax(-1, keepdim=True).clamp(min=1e-6)
         out: Tensor = self.product(x / scale) * scale
         return out if self.bias is None else out + self.bias
 
 
-def _row_scaled(encoder: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
-    """Put `_RowScaled` in the place of every linear layer; returns what to put back."""
-    found = [
+_SHARE = 0.4
+"""Of the size of a dimension, in logarithms, that goes over into the weights."""
+
+
+def _linear_layers(encoder: nn.Module) -> list[tuple[nn.Module, str, nn.Linear]]:
+    """Every linear layer, with the module it belongs to and its name there."""
+    return [
         (parent, name, child)
         for parent in list(encoder.modules())
         for name, child in parent.named_children()
         if isinstance(child, nn.Linear)
     ]
-    for parent, name, child in found:
-        setattr(parent, name, _RowScaled(child))
+
+
+@torch.inference_mode()
+def _largest(
+    model: ThreadModel, layers: Sequence[nn.Linear], inputs: Sequence[ModelInput]
+) -> list[Tensor]:
+    """Largest magnitude that each dimension of the input of each layer has on some threads."""
+    found = [torch.zeros(layer.in_features) for layer in layers]
+
+    def note(number: int) -> Callable[..., None]:
+        def hook(_: nn.Module, given: tuple[Tensor, ...], __: Tensor) -> None:
+            found[number] = torch.maximum(found[number], given[0].abs().flatten(0, -2).amax(0))
+
+        return hook
+
+    hooks = [layer.register_forward_hook(note(n)) for n, layer in enumerate(layers)]
+    for item in inputs:
+        batch, n = Batch.of([item]), len(item.ids)
+        arrays = (batch.input_ids, batch.attention_mask, batch.segments)
+        model(*(torch.from_numpy(array[:, :n]) for array in arrays))
+    for hook in hooks:
+        hook.remove()
     return found
 
 
@@ -76,12 +112,21 @@ class _Explained(nn.Module):
         return self.model.explain(ids, mask, segments)
 
 
-def export(model: ThreadModel, path: Path) -> None:
-    """Write ``model`` as an 8-bit ONNX file."""
+def export(model: ThreadModel, path: Path, inputs: Sequence[ModelInput]) -> None:
+    """Write ``model`` as an 8-bit ONNX file.
+
+    Args:
+        model: The network.
+        path: Where to.
+        inputs: Some hundred rendered threads, to see how large activations are.
+    """
     model = model.eval().cpu().float()
+    layers = _linear_layers(model.encoder)
+    sizes = _largest(model, [layer for *_, layer in layers], inputs)
     embeddings = model.encoder.get_input_embeddings()
     model.encoder.set_input_embeddings(_ByteEmbedding(embeddings))
-    replaced = _row_scaled(model.encoder)
+    for (parent, name, layer), size in zip(layers, sizes, strict=True):
+        setattr(parent, name, _Scaled(layer, size.clone()))
     ids = torch.ones((2, 8), dtype=torch.long)
     whole = path.with_suffix(".fp32.onnx")
     try:
@@ -100,8 +145,8 @@ def export(model: ThreadModel, path: Path) -> None:
         _quantise(whole, path)
     finally:
         model.encoder.set_input_embeddings(embeddings)
-        for parent, name, child in replaced:
-            setattr(parent, name, child)
+        for parent, name, layer in layers:
+            setattr(parent, name, layer)
         whole.unlink(missing_ok=True)
 
 

@@ -10,6 +10,7 @@ import hashlib
 import json
 import shutil
 import warnings
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
@@ -185,24 +186,37 @@ def _one(
     device: str,
 ) -> None:
     """One network: trained, then exported and calibrated. The manifest comes last."""
-    trained = folder / "trained.json"
+    trained, renderer = folder / "trained.json", Renderer(tokenizer, config.render)
     if not trained.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         torch.manual_seed(config.seed)
         network = from_encoder(encoder, HEADS, dropout=config.dropout, layers=config.layers)
-        renderer, log = Renderer(tokenizer, config.render), folder / "metrics.jsonl"
+        log = folder / "metrics.jsonl"
         dev_loss = fit(network.to(device), parts["train"], parts["dev"], renderer, config, log)
         save(network.to("cpu"), folder)
         tokenizer.save(str(folder / "tokenizer.json"))
         trained.write_text(json.dumps({"seed": config.seed, "dev_loss": dev_loss}), "utf-8")
     # As it is kept, in half precision.
-    export(load(folder, manifest.heads), folder / "model.onnx")
+    export_trained(folder, manifest, renderer, parts["train"])
     uncalibrated = Classifier(Bundle(folder, manifest, manifest.name))
     calibrated = calibration.calibrate(uncalibrated, manifest, parts["dev"], config)
     training = json.loads(trained.read_text("utf-8"))
     bundles.write_manifest(folder, replace(calibrated, training=training))
     trained.unlink()
+
+
+def export_trained(
+    folder: Path, manifest: Manifest, renderer: Renderer, train: Sequence[AnnotatedThread]
+) -> None:
+    """The network of a folder as ONNX beside it."""
+    some = train[:: max(1, len(train) // _CALIBRATED_ON)]
+    inputs = [renderer.render(item.thread) for item in some]
+    export(load(folder, manifest.heads), folder / "model.onnx", inputs)
+
+
+_CALIBRATED_ON = 256
+"""Threads, of all kinds of the training part, that activations are measured on."""
 
 
 def _check(parts: dict[str, list[AnnotatedThread]]) -> None:

@@ -96,7 +96,12 @@ def answers(
 
 
 def parity(chosen: Bundle, parts: _Parts) -> dict[str, float | int]:
-    """The exported network beside the one that was trained, on held-out threads."""
+    """The exported network beside the one that was trained, on held-out threads.
+
+    Returns: ``n``; ``labels_identical``, the share of threads with the same best label;
+        ``decisions_identical``, that of those with the same answer, abstentions among them; and how
+        far scores differ.
+    """
     threads = [item.thread for item in _held_out(parts)]
     random.Random(0).shuffle(threads)
     threads = threads[:PARITY]
@@ -110,9 +115,9 @@ def parity(chosen: Bundle, parts: _Parts) -> dict[str, float | int]:
     )
     return {
         "n": len(pairs),
-        "labels_identical": round(
-            sum(e.label == t.label for e, t in pairs) / max(1, len(pairs)),
-            4,
+        "labels_identical": round(sum(e.best == t.best for e, t in pairs) / max(1, len(pairs)), 4),
+        "decisions_identical": round(
+            sum(e.label == t.label for e, t in pairs) / max(1, len(pairs)), 4
         ),
         "mean_score_difference": round(float(differences.mean()), 5),
         "largest_score_difference": round(float(differences.max()), 5),
