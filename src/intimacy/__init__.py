@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from intimacy.errors import IntimacyError as IntimacyError
     from intimacy.errors import IntimacyWarning as IntimacyWarning
     from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
+    from intimacy.frames import save_corpus as save_corpus
+    from intimacy.frames import to_dataset as to_dataset
+    from intimacy.frames import to_frame as to_frame
     from intimacy.importers import read_export as read_export
     from intimacy.prediction import Evidence as Evidence
     from intimacy.prediction import Prediction as Prediction
@@ -54,6 +57,9 @@ _HOME = {
     "krippendorff_alpha": "evaluation",
     "IntimacyError": "errors",
     "IntimacyWarning": "errors",
+    "save_corpus": "frames",
+    "to_dataset": "frames",
+    "to_frame": "frames",
     "read_export": "importers",
     "profile": "profiling",
     "profiles": "profiling",

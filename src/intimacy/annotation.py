@@ -298,6 +298,7 @@ def annotated_from_dict(
         split=store.word_or_none(record.get("split")),
         pair_id=store.word_or_none(record.get("pair_id")),
         case=case,
+        source=store.word_or_none(record.get("source")),
     )
 
 
