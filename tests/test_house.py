@@ -21,7 +21,7 @@ LAYERS = [
     {"prediction"},
     {"store"},
     {"annotation"},
-    {"frames", "textless"},
+    {"frames", "textless", "shelf"},
     {"threads", "corpus", "render", "evaluation"},
     {"importers", "bundle"},
     {"backends", "evidence", "intake", "prevalence"},

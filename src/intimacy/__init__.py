@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from intimacy.classifier import classify_threads as classify_threads
     from intimacy.classifier import load_model as load_model
     from intimacy.corpus import load_corpus as load_corpus
+    from intimacy.corpus import open_corpus as open_corpus
     from intimacy.errors import IntimacyError as IntimacyError
     from intimacy.errors import IntimacyWarning as IntimacyWarning
     from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
@@ -54,6 +55,7 @@ _HOME = {
     "classify_threads": "classifier",
     "load_model": "classifier",
     "load_corpus": "corpus",
+    "open_corpus": "corpus",
     "krippendorff_alpha": "evaluation",
     "IntimacyError": "errors",
     "IntimacyWarning": "errors",

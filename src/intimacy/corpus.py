@@ -23,6 +23,7 @@ from intimacy.annotation import (
 from intimacy.errors import CorpusError, IntimacyWarning, RecordError, shown
 from intimacy.frames.columns import Reader, Row
 from intimacy.frames.sources import is_table, rows_of, rows_of_parquet
+from intimacy.shelf import Corpus, chosen
 from intimacy.textless import SUFFIXES, joined_texts, parsed_record, readable
 from intimacy.textless import TextlessLabel as TextlessLabel
 from intimacy.textless import join_texts as join_texts
@@ -86,8 +87,38 @@ def load_corpus(
         MissingExtraError: When the file is Parquet and pyarrow is not installed.
     """
     source, without = _source(path), Counter[str]()
-    reader = (columns, labels, roles)
-    items = list(joined_texts(read_corpus(source, reader=reader), text_root, without))
+    found = read_corpus(source, reader=(columns, labels, roles))
+    items = list(joined_texts(found, text_root, without))
+    _complain(source, len(items), without, text_root)
+    return items
+
+
+def open_corpus(
+    path: str | Path | Any | None = None,
+    *,
+    text_root: str | Path | None = None,
+    columns: Mapping[str, str] | None = None,
+    labels: Mapping[Any, str] | None = None,
+    roles: Mapping[str, str] | None = None,
+    folder: str | Path | None = None,
+) -> Corpus:
+    """The threads of `load_corpus` as a sequence on disk, for corpora larger than memory.
+
+    Takes, warns and raises what `load_corpus` does. What is read as it comes (JSONL, Parquet, data
+    sets, records) is never whole in memory; rows of turns are, since those of one thread may stand
+    anywhere.
+
+    Args:
+        path: As in `load_corpus`, and so are ``text_root``, ``columns``, ``labels``, ``roles``.
+        text_root: See there.
+        columns: See there.
+        labels: See there.
+        roles: See there.
+        folder: Where the temporary file lies, see `intimacy.shelf.Corpus`.
+    """
+    source, without = _source(path), Counter[str]()
+    found = read_corpus(source, reader=(columns, labels, roles))
+    items = Corpus(joined_texts(found, text_root, without), Path(folder) if folder else None)
     _complain(source, len(items), without, text_root)
     return items
 
@@ -214,7 +245,7 @@ def corpus_files(place: Path) -> list[Path]:
 
 def split(
     items: Sequence[AnnotatedThread], *, dev: float, test: float, seed: int
-) -> dict[str, list[AnnotatedThread]]:
+) -> dict[str, Sequence[AnnotatedThread]]:
     """The corpus' own splits, or a division of its personas where it states none.
 
     A persona falls into its part by a hash of its name and the seed, taking the persona with
@@ -229,25 +260,28 @@ def split(
     Raises:
         CorpusError: When only some records state a split, or a part would stay empty.
     """
-    stated = sum(item.split is not None for item in items)
+    # One pass, and places instead of threads: the corpus may be on disk.
+    named = [(i.split, i.persona or i.thread.post.creator_id or "") for i in items]
+    stated = sum(part is not None for part, _ in named)
     if 0 < stated < len(items):
         raise CorpusError(f"{stated} of {len(items)} records state a split; expected all or none")
-    parts: dict[str, list[AnnotatedThread]] = {name: [] for name in SPLITS}
+    rows: dict[str, list[int]] = {name: [] for name in SPLITS}
     if stated:
-        for item in items:
-            parts[str(item.split)].append(item)
+        for row, (part, _) in enumerate(named):
+            rows[str(part)].append(row)
     else:
-        groups: dict[str, list[AnnotatedThread]] = {}
-        for item in items:
-            groups.setdefault(item.persona or item.thread.post.creator_id or "", []).append(item)
+        groups: dict[str, list[int]] = {}
+        for row, (_, persona) in enumerate(named):
+            groups.setdefault(persona, []).append(row)
         order = sorted(groups, key=lambda name: hashlib.sha256(f"{seed}{name}".encode()).digest())
         for name in order:
-            if len(parts["test"]) < test * len(items):
-                parts["test"] += groups[name]
-            elif len(parts["dev"]) < dev * len(items):
-                parts["dev"] += groups[name]
+            if len(rows["test"]) < test * len(items):
+                rows["test"] += groups[name]
+            elif len(rows["dev"]) < dev * len(items):
+                rows["dev"] += groups[name]
             else:
-                parts["train"] += groups[name]
+                rows["train"] += groups[name]
+    parts = {name: chosen(items, members) for name, members in rows.items()}
     for name in ("train", "dev", "test"):
         if not parts[name]:
             raise CorpusError(

@@ -296,7 +296,13 @@ _WORDS = ("creator_id", "post_id", "platform", "persona", "pair_id", "source", "
 
 def _whole(value: Any, kind: Any) -> Any:
     """Whole numbers, which pandas makes fractions of where one of the column is missing."""
-    return int(value) if kind is int and isinstance(value, float) and value.is_integer() else value
+    if kind is int and isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(kind, list) and isinstance(value, list):
+        return [_whole(v, kind[0]) for v in value]
+    if isinstance(kind, dict) and isinstance(value, Mapping):
+        return {name: _whole(v, kind.get(name)) for name, v in value.items()}
+    return value
 
 
 def _id(value: Any) -> str | None:
