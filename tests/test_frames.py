@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from collections.abc import Callable
@@ -363,6 +364,25 @@ def test_turns_in_a_column_of_another_name() -> None:
     )
     assert one.thread.id == "a" and one.target == {"interactive": 0.7, "commercial": 0.3}
     assert two.label is None and two.flags == ("out_of_scope",)
+
+
+def test_a_column_called_turns_may_be_something_else() -> None:
+    frame = pandas.DataFrame(flat(turns=[3, 4]))
+    with pytest.raises(RecordError, match="data frame:1: 'turns' is int; expected a list"):
+        intimacy.load_corpus(frame)
+    assert len(intimacy.load_corpus(frame, columns={"text": "text"})) == 2
+
+
+def test_the_example_of_the_documentation_runs() -> None:
+    page = (ROOT / "docs" / "formats.md").read_text("utf-8")
+    first, second = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    # The first is run on the whole bundled corpus elsewhere.
+    assert "to_frame" in first and "save_corpus" in first
+    found: dict[str, Any] = {}
+    exec(second, found)
+    one, two = found["items"]
+    assert (str(one.label), str(two.label)) == ("reciprocal", "commercial")
+    assert [str(turn.role) for turn in one.thread.turns] == ["follower", "creator"]
 
 
 def test_lines_of_other_names(tmp_path: Path) -> None:

@@ -132,8 +132,9 @@ class Reader:
         rows = chain([first], rows)
         fields = columns_of(row, self._columns, _USUAL)
         renamed = {*row, *self._columns} - set(self._columns.values()) | set(self._columns)
-        strict = self._table or self._columns
-        if {"turns", "text_sha256"} & renamed or ("text" not in fields and not strict):
+        # Who says which column holds the texts has no turns, whatever a column is called.
+        nested = {"turns", "text_sha256"} & renamed and "text" not in self._columns
+        if nested or ("text" not in fields and not (self._table or self._columns)):
             for n, at, each in rows:
                 yield n, at, self._tried(self._nested, n, at, each)
         elif "text" not in fields:
@@ -144,9 +145,8 @@ class Reader:
         elif "thread_id" in fields:
             yield from self._long(rows, fields)
         else:
-            yield from (
-                (n, at, self._tried(self._single, n, at, row, fields)) for n, at, row in rows
-            )
+            for n, at, each in rows:
+                yield n, at, self._tried(self._single, n, at, each, fields)
 
     def _tried(self, make: Callable[..., Mapping[str, Any]], *args: Any) -> Any:
         try:
@@ -195,16 +195,9 @@ class Reader:
                     "says whose; pass columns={'role': …}"
                 )
             record = self._tried(self._record, some, fields)
-            yield (
-                name,
-                number,
-                record
-                if isinstance(record, RecordError)
-                else {
-                    **record,
-                    "id": identity,
-                },
-            )
+            if not isinstance(record, RecordError):
+                record = {**record, "id": identity}
+            yield name, number, record
 
     def _record(self, rows: list[Row], fields: Mapping[str, str]) -> dict[str, Any]:
         alone = "thread_id" not in fields
