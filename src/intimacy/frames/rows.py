@@ -111,9 +111,11 @@ def _fitted(value: Any, kind: Kind) -> Any:
             return None
     if kind is float and type(value) is int:
         return float(value)
-    if type(value) is not kind or (kind is int and not -_INT64 <= value < _INT64):
+    if type(value) is not kind:
         return None
-    if kind is str and not value.isascii():
+    if isinstance(value, int) and not -_INT64 <= value < _INT64:
+        return None
+    if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:  # half a surrogate pair
