@@ -11,6 +11,7 @@ left out.
 from __future__ import annotations
 
 import argparse
+import pickle
 import random
 import resource
 import sys
@@ -58,7 +59,8 @@ def main() -> None:
     if options.way == "disk":
         items = corpus.Corpus(threads(options.threads))
     else:
-        items = list(threads(options.threads))
+        # Copies, as they would be read from a file: the originals share their texts.
+        items = [pickle.loads(pickle.dumps(item)) for item in threads(options.threads)]
     train = corpus.split(items, dev=0.15, test=0.2, seed=7)["train"]
     loaded = peak()
     chunk = fit.CHUNK if options.way == "disk" else len(train)

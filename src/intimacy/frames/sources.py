@@ -19,7 +19,8 @@ _SPLIT_NAMES = {"validation": "dev", "valid": "dev", "val": "dev"}
 
 def is_table(source: Any) -> bool:
     """Whether its rows share columns, with nulls where nothing is known."""
-    marks = ("columns", "to_batches", "column_names")
+    # A lazy frame of polars is not asked for its columns, which may be long in coming.
+    marks = ("collect_schema", "columns", "to_batches", "column_names")
     return isinstance(source, Mapping) or any(hasattr(source, mark) for mark in marks)
 
 
