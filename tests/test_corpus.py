@@ -218,6 +218,9 @@ def test_attributes_come_from_the_votes_for_the_label_that_stands() -> None:
 def test_a_secondary_label_weighs_thirty_percent() -> None:
     item = annotation.annotated_from_dict(record("a", "p", secondary="reciprocal"))
     assert item.target == {"interactive": 0.7, "reciprocal": 0.3}
+    # A secondary label that repeats the label takes nothing from it.
+    item = annotation.annotated_from_dict(record("a", "p", secondary="interactive"))
+    assert item.target == {"interactive": 1.0}
     votes = [vote("interactive"), vote("interactive", secondary="reciprocal")]
     item = annotation.annotated_from_dict(record("a", "p", votes=votes))
     assert item.target == {"interactive": 0.85, "reciprocal": 0.15}

@@ -21,6 +21,7 @@ LAYERS = [
     {"prediction"},
     {"store"},
     {"annotation"},
+    {"frames", "textless", "shelf"},
     {"threads", "corpus", "render", "evaluation"},
     {"importers", "bundle"},
     {"backends", "evidence", "intake", "prevalence"},
@@ -75,6 +76,9 @@ HEAVY = {
     "onnxruntime",
     "tokenizers",
     "pandas",
+    "polars",
+    "pyarrow",
+    "datasets",
     "sklearn",
     "msgspec",
 }

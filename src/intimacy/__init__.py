@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from intimacy.classifier import classify_threads as classify_threads
     from intimacy.classifier import load_model as load_model
     from intimacy.corpus import load_corpus as load_corpus
+    from intimacy.corpus import open_corpus as open_corpus
     from intimacy.errors import IntimacyError as IntimacyError
     from intimacy.errors import IntimacyWarning as IntimacyWarning
     from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
+    from intimacy.frames import save_corpus as save_corpus
+    from intimacy.frames import to_dataset as to_dataset
+    from intimacy.frames import to_frame as to_frame
     from intimacy.importers import read_export as read_export
     from intimacy.labelling import Annotations as Annotations
     from intimacy.labelling import export_for as export_for
@@ -54,9 +58,13 @@ _HOME = {
     "classify_threads": "classifier",
     "load_model": "classifier",
     "load_corpus": "corpus",
+    "open_corpus": "corpus",
     "krippendorff_alpha": "evaluation",
     "IntimacyError": "errors",
     "IntimacyWarning": "errors",
+    "save_corpus": "frames",
+    "to_dataset": "frames",
+    "to_frame": "frames",
     "read_export": "importers",
     "Annotations": "labelling",
     "export_for": "labelling",

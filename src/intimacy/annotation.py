@@ -130,7 +130,7 @@ def distribution(answer: Mapping[str, Any]) -> dict[str, float]:
     label, secondary = answer.get("label"), answer.get("secondary")
     if label is None:
         return {}
-    if secondary is None:
+    if secondary in (None, label):
         return {str(label): 1.0}
     return {str(label): 1 - SECONDARY_WEIGHT, str(secondary): SECONDARY_WEIGHT}
 
@@ -298,6 +298,7 @@ def annotated_from_dict(
         split=store.word_or_none(record.get("split")),
         pair_id=store.word_or_none(record.get("pair_id")),
         case=case,
+        source=store.word_or_none(record.get("source")),
     )
 
 

@@ -20,6 +20,7 @@ from typing import Any, Literal
 import msgspec
 
 from intimacy.errors import RecordError, SourceError, UnknownFormatError
+from intimacy.frames.sources import rows_of
 
 Kind = Literal["object", "array", "lines", "table"]
 _BINARY = {
@@ -269,24 +270,11 @@ def _table(data: bytes, path: Path) -> Document:
 
 
 def from_frame(frame: Any) -> Document:
-    """A pandas or polars frame, or a list of dicts, as a table."""
-    if hasattr(frame, "to_dicts"):
-        rows = frame.to_dicts()
-    elif hasattr(frame, "to_dict") and hasattr(frame, "columns"):
-        rows = frame.to_dict("records")
-    else:
-        rows = list(frame)
-    for number, row in enumerate(rows, 1):
+    """A frame, or a list of dicts, as a table."""
+    rows = []
+    for number, row in enumerate(rows_of(frame), 1):
         if not isinstance(row, Mapping):
             raise RecordError(f"row {number} is {type(row).__name__}; expected a mapping")
-    keys = frozenset(str(k) for k in rows[0]) if rows else frozenset[str]()
-    plain = [{str(k): _missing_to_none(v) for k, v in row.items()} for row in rows]
-    return Document(None, "table", keys, items=plain)
-
-
-def _missing_to_none(value: Any) -> Any:
-    # NaN, NaT and pandas.NA are the values that differ from themselves or refuse to say.
-    try:
-        return None if value != value else value
-    except (TypeError, ValueError):
-        return None
+        rows.append({str(k): v for k, v in row.items()})
+    keys = frozenset(rows[0]) if rows else frozenset[str]()
+    return Document(None, "table", keys, items=rows)

@@ -12,6 +12,7 @@ from datetime import datetime, timezone
 from typing import Any
 
 from intimacy.errors import RoleError, UnknownFormatError
+from intimacy.frames.columns import NAMES, columns_of
 from intimacy.importers.base import (
     Export,
     Importer,
@@ -25,46 +26,19 @@ from intimacy.importers.base import (
 from intimacy.importers.document import Document, Rows
 from intimacy.schema import Comment, Post, Role
 
-_NAMES: Mapping[str, tuple[str, ...]] = {
-    "text": ("text", "testo", "comment", "commento", "message", "messaggio", "content", "body"),
-    "id": ("id", "comment_id", "id_commento", "cid"),
-    "parent_id": ("parent_id", "parent", "id_padre", "reply_to", "in_risposta_a", "risposta_a"),
-    "post_id": ("post_id", "id_post", "post", "video_id", "media_id", "id_video"),
-    "thread_id": ("thread_id", "id_thread", "thread", "conversation_id", "conversazione"),
-    "role": ("role", "ruolo"),
-    "author": ("author", "autore", "username", "user", "utente", "nome_utente", "author_id"),
-    "created_at": ("created_at", "date", "data", "timestamp", "time", "data_ora", "published_at"),
-    "likes": ("likes", "like", "like_count", "mi_piace"),
-    "caption": ("caption", "didascalia", "titolo", "title", "post_text", "testo_post"),
-    "post_published_at": ("post_published_at", "post_date", "data_post", "pubblicato_il"),
-    "creator": ("creator", "creator_id", "owner", "account"),
-    "platform": ("platform", "piattaforma"),
-}
-FIELDS = tuple(_NAMES)
+FIELDS = tuple(NAMES)
 _ITALIAN = re.compile(r"(\d{1,2})[/.-](\d{1,2})[/.-](\d{4})(?:[ ,T]+(\d{1,2})[:.](\d{2}))?")
 
 
 def _matches(document: Document) -> bool:
     if document.kind == "table":
         return True
-    return document.kind in {"array", "lines"} and "text" in _found(document, {})
-
-
-def _found(document: Document, columns: Mapping[str, str]) -> dict[str, str]:
-    """Field → column."""
-    present = {name.strip().casefold().replace(" ", "_"): name for name in document.keys}
-    out = {
-        field: present[name]
-        for field, names in _NAMES.items()
-        for name in reversed(names)
-        if name in present
-    }
-    return out | dict(columns)
+    return document.kind in {"array", "lines"} and "text" in columns_of(document.keys)
 
 
 def _read(document: Document, options: Options) -> Export:
     _check(document, options.columns)
-    found = _found(document, options.columns)
+    found = columns_of(document.keys, options.columns)
     shown = ", ".join(sorted(document.keys))
     if "text" not in found:
         raise UnknownFormatError(

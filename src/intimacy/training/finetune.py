@@ -10,11 +10,11 @@ import hashlib
 import json
 import shutil
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from tokenizers import Tokenizer
@@ -29,6 +29,7 @@ from intimacy.classifier import Classifier
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import SPECIAL_TOKENS, Renderer
 from intimacy.schema import Label
+from intimacy.shelf import CHUNK, spread
 from intimacy.training import calibration, card, results
 from intimacy.training.config import TrainConfig
 from intimacy.training.export import export
@@ -36,6 +37,7 @@ from intimacy.training.fit import fit
 from intimacy.training.model import from_encoder, load, save
 from intimacy.training.variation import Variation
 
+_Parts: TypeAlias = Mapping[str, Sequence[AnnotatedThread]]
 _LABELS = tuple(str(label) for label in Label)
 
 
@@ -73,10 +75,12 @@ def train(
     """
     if out.exists() and not (out / bundles.MANIFEST).is_file() and any(out.iterdir()):
         raise ConfigError(f"{out} is not empty and not a model folder; name another place")
-    items = corpora.load_corpus(corpus, text_root=text_root)
+    items = corpora.open_corpus(corpus, text_root=text_root)
     parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
     _check(parts)
-    _warn_of_leaks(parts)
+    some = _some(parts)
+    learnt = {**some, "train": parts["train"] if len(parts["train"]) > CHUNK else some["train"]}
+    _warn_of_leaks(some)
     tokenizer = AutoTokenizer.from_pretrained(encoder).backend_tokenizer
     found = [tokenizer.id_to_token(i) for i in range(len(SPECIAL_TOKENS))]
     if found != list(SPECIAL_TOKENS):
@@ -103,10 +107,10 @@ def train(
     for seed in range(config.seed, config.seed + config.seeds):
         folder = work / f"seed-{seed}"
         if not (folder / bundles.MANIFEST).is_file():
-            _one(folder, parts, tokenizer, replace(config, seed=seed), blank, encoder, device)
+            _one(folder, learnt, tokenizer, replace(config, seed=seed), blank, encoder, device)
         networks.append(bundles.open_bundle(folder))
     chosen = min(networks, key=lambda bundle: float(bundle.manifest.training["dev_loss"]))
-    figures = results.evaluate(chosen, networks, parts, encoder=encoder)
+    figures = results.evaluate(chosen, networks, some, encoder=encoder)
     manifest = replace(
         chosen.manifest,
         # Of this call: a run that was killed may have had another name.
@@ -127,14 +131,14 @@ def train(
             + (" --text-root PATH" if text_root else ""),
             "real_comments": sum(item.source is not None for item in parts["train"]),
             "figures": figures,
-            "parity": results.parity(chosen, parts),
-            "behaviour": results.behave(chosen, parts),
-            "agreement": results.agreement(parts),
+            "parity": results.parity(chosen, some),
+            "behaviour": results.behave(chosen, some),
+            "agreement": results.agreement(some),
         },
     )
     bundles.write_manifest(chosen.path, manifest)
     about, notice = _text(corpus / "README.md"), _text(Path(encoder) / "NOTICE.md")
-    wrong = results.failures(chosen, parts) if config.show_failures else None
+    wrong = results.failures(chosen, some) if config.show_failures else None
     page = card.write(manifest, about=about, notice=notice, failures=wrong)
     (chosen.path / "README.md").write_text(page, "utf-8")
     shutil.rmtree(out, ignore_errors=True)
@@ -143,10 +147,30 @@ def train(
     return json.dumps(figures, ensure_ascii=False, indent=2)
 
 
+def _some(parts: _Parts) -> _Parts:
+    """The parts in memory; of larger ones threads from all over, which is said."""
+    for name, members in parts.items():
+        if len(members) > CHUNK:
+            warnings.warn(
+                f"{name} has {len(members)} threads: {_RESTS[name]} on {CHUNK} of them",
+                IntimacyWarning,
+                stacklevel=3,
+            )
+    return {name: list(spread(members)) for name, members in parts.items()}
+
+
+_RESTS = {
+    "train": "the network learns from all; the baselines and the search for leaks rest",
+    "dev": "early stopping, calibration and the search for leaks rest",
+    "test": "the figures and the search for leaks rest",
+    "challenge": "the figures and the search for leaks rest",
+}
+
+
 _FILES = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
 
 
-def _digest_of(parts: dict[str, list[AnnotatedThread]]) -> str:
+def _digest_of(parts: _Parts) -> str:
     """SHA-256 of the threads as they are trained and measured on, joined texts among them."""
     state = hashlib.sha256()
     for name, members in parts.items():
@@ -178,7 +202,7 @@ def _workshop(out: Path, run: dict[str, Any]) -> Path:
 
 def _one(
     folder: Path,
-    parts: dict[str, list[AnnotatedThread]],
+    parts: _Parts,
     tokenizer: Tokenizer,
     config: TrainConfig,
     manifest: Manifest,
@@ -219,7 +243,7 @@ _CALIBRATED_ON = 256
 """Threads, of all kinds of the training part, that activations are measured on."""
 
 
-def _check(parts: dict[str, list[AnnotatedThread]]) -> None:
+def _check(parts: _Parts) -> None:
     for part in ("train", "dev"):
         missing = set(_LABELS) - {str(i.label) for i in parts[part]}
         if missing:
@@ -229,7 +253,7 @@ def _check(parts: dict[str, list[AnnotatedThread]]) -> None:
             )
 
 
-def _warn_of_leaks(parts: dict[str, list[AnnotatedThread]]) -> None:
+def _warn_of_leaks(parts: _Parts) -> None:
     """Say so when a part holds what another one holds: its figures would be too good."""
     items = [replace(item, split=part) for part, members in parts.items() for item in members]
     found = audit.leaks(items, audit.near_duplicates([item.thread for item in items]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,6 +20,7 @@ from intimacy.bundle import HEADS, Manifest
 from intimacy.classifier import possible
 from intimacy.render import ModelInput, Renderer
 from intimacy.schema import Label
+from intimacy.shelf import CHUNK
 from intimacy.training import loop
 from intimacy.training.config import TrainConfig
 from intimacy.training.model import ThreadModel
@@ -91,15 +92,11 @@ def fit(
         for epoch in range(config.epochs):
             network.train()
             losses = []
-            examples = [_example(variation.of(item, rng)) for item in train_items]
-            inputs = [renderer.render(example.item.thread) for example in examples]
-            batches = _shuffled(inputs, config.tokens_per_batch, rng)
-            averaged = averaged or _averaged(network, config.averaging * len(batches))
-            for number, rows in enumerate(batches):
-                done = (epoch + (number + 1) / len(batches)) / config.epochs
-                loop.set_rate(optimizer, done, config.warmup)
-                logits = _run(network, [inputs[i] for i in rows])
-                loss = _loss(logits, [examples[i] for i in rows], config)
+            for share, n_batches, drawn in _epoch(train_items, variation, renderer, config, rng):
+                averaged = averaged or _averaged(network, config.averaging * n_batches)
+                loop.set_rate(optimizer, (epoch + share) / config.epochs, config.warmup)
+                logits = _run(network, [inputs for _, inputs in drawn])
+                loss = _loss(logits, [example for example, _ in drawn], config)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
@@ -118,6 +115,32 @@ def fit(
                     break
     network.load_state_dict(best)
     return best_loss
+
+
+def _epoch(
+    items: Sequence[AnnotatedThread],
+    variation: Variation,
+    renderer: Renderer,
+    config: TrainConfig,
+    rng: random.Random,
+) -> Iterator[tuple[float, int, list[tuple[_Example, ModelInput]]]]:
+    """Batches of one epoch: the share of it that is done with them, about how many there are, and
+    the threads. More threads than a chunk come in chunks drawn afresh, so that no more of them are
+    in memory; fewer come as they stand.
+    """
+    n_chunks = max(1, math.ceil(len(items) / CHUNK))
+    order = list(range(len(items)))
+    if n_chunks > 1:
+        rng.shuffle(order)
+    for chunk in range(n_chunks):
+        # In the order of the corpus, which is that of the disk.
+        rows = sorted(order[chunk::n_chunks])
+        examples = [_example(variation.of(items[row], rng)) for row in rows]
+        inputs = [renderer.render(example.item.thread) for example in examples]
+        batches = _shuffled(inputs, config.tokens_per_batch, rng)
+        for number, batch in enumerate(batches):
+            share = (chunk + (number + 1) / len(batches)) / n_chunks
+            yield share, len(batches) * n_chunks, [(examples[i], inputs[i]) for i in batch]
 
 
 def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimizer:

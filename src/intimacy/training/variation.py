@@ -18,6 +18,7 @@ from intimacy.annotation import AnnotatedThread
 from intimacy.behaviour import TOKEN_REPLIES, hangs_on_answer
 from intimacy.evaluation import names_product
 from intimacy.schema import Label, Role, Thread
+from intimacy.shelf import spread
 from intimacy.training.config import TrainConfig
 from intimacy.training.corpora import informal
 
@@ -30,8 +31,9 @@ class Variation:
 
     def __init__(self, items: Sequence[AnnotatedThread], config: TrainConfig) -> None:
         self._config = config
-        self._captions = sorted({i.thread.post.text for i in items if i.thread.post.text})
         self._items = items
+        items = spread(items)  # Captions and tokens of so many are varied enough.
+        self._captions = sorted({i.thread.post.text for i in items if i.thread.post.text})
         # A token of a commercial thread may be an offer; those of the behaviour tests stay unseen.
         tokens = {
             turn.text
