@@ -27,7 +27,7 @@ LAYERS = [
     {"classifier"},
     {"profiling"},
     {"wording"},
-    {"plots", "report", "audit", "assessment", "behaviour"},
+    {"plots", "report", "audit", "assessment", "behaviour", "labelling"},
     {"scorecard"},
     {"training"},
     {"cli"},

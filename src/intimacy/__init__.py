@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from intimacy.errors import IntimacyWarning as IntimacyWarning
     from intimacy.evaluation import krippendorff_alpha as krippendorff_alpha
     from intimacy.importers import read_export as read_export
+    from intimacy.labelling.rectified import labelled_shares as labelled_shares
+    from intimacy.labelling.rectified import with_labels as with_labels
+    from intimacy.labelling.selection import Choice as Choice
+    from intimacy.labelling.selection import label_next as label_next
     from intimacy.prediction import Evidence as Evidence
     from intimacy.prediction import Prediction as Prediction
     from intimacy.profiling import profile as profile
@@ -55,6 +59,10 @@ _HOME = {
     "IntimacyError": "errors",
     "IntimacyWarning": "errors",
     "read_export": "importers",
+    "Choice": "labelling.selection",
+    "label_next": "labelling.selection",
+    "labelled_shares": "labelling.rectified",
+    "with_labels": "labelling.rectified",
     "profile": "profiling",
     "profiles": "profiling",
     "Evidence": "prediction",

@@ -1,0 +1,1 @@
+"""Labelling by people: which threads next, and what their labels say of a creator."""
