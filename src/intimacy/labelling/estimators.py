@@ -26,7 +26,7 @@ _CELL = 15
 _MOST_CELLS = 3
 _CHAINS = 200
 _STARTS = 4_000
-_BURN = 20
+_BURN = 40
 _MOVES = 3
 _SEED = 2_407_001
 
@@ -172,12 +172,10 @@ def _log_gamma(x: Floats) -> Floats:
 
 def draws_of_labels(sample: Sample) -> Floats:
     """Jeffreys posterior of each share from the labels in scope; weighted, by Kish's number."""
-    weight = sample.weight if (sample.weight > 0).any() else np.ones(len(sample.rows))
+    weight = sample.weight + 1  # itself, and those that it speaks for
     scope = sample.truth < _K - 1
     counts = np.bincount(sample.truth[scope], weight[scope], minlength=_K - 1)
-    squares = float((weight[scope] ** 2).sum())
-    if squares > 0:
-        counts = counts * counts.sum() / squares
+    counts = counts * counts.sum() / (weight[scope] ** 2).sum()
     drawn = [prevalence.rate_draws(count, counts.sum()) for count in counts]
     return np.stack(drawn, axis=1)
 

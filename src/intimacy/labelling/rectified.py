@@ -8,7 +8,7 @@ field stands beside it for comparison.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
@@ -142,6 +142,40 @@ def with_labels(
     return replace(profile, shares=shares, notes=(*profile.notes, note))
 
 
+def all_with_labels(
+    profiles: Sequence[Profile],
+    predictions: Sequence[Sequence[Prediction]],
+    labels: Sequence[AnnotatedThread],
+) -> list[Profile]:
+    """The profiles of several creators, `with_labels` where any label is of theirs.
+
+    Args:
+        profiles: One for each creator.
+        predictions: Of each of them, in the same order.
+        labels: Of threads of some of them, of each a simple random sample.
+
+    Raises:
+        CorpusError: When a label is of a thread of none of them, or as `labelled_shares` does.
+        ConfigError, ThreadError: As `labelled_shares` does.
+    """
+    ids = [{item.thread_id for item in part} for part in predictions]
+    known = {name for part in ids for name in part}
+    if unknown := [item.thread.id for item in labels if item.thread.id not in known]:
+        raise _unknown(unknown, len(labels))
+    out = []
+    for profile, part, own in zip(profiles, predictions, ids, strict=True):
+        mine = [item for item in labels if item.thread.id in own]
+        out.append(with_labels(profile, part, mine) if mine else profile)
+    return out
+
+
+def _unknown(names: Sequence[str], n: int) -> CorpusError:
+    return CorpusError(
+        f"{len(names)} of {n} labels are of threads that are not among the predictions, e.g. "
+        f"{shown(names[0])}; expected predictions of all threads"
+    )
+
+
 def _none(reason: str, n: int) -> dict[str, Share]:
     return dict.fromkeys(_NAMES, Share(reason=reason, n=n))
 
@@ -170,11 +204,9 @@ def _sample(
     answers = _answers(labels)
     known = {item.thread_id for item in given}
     if unknown := [name for name in answers if name not in known]:
-        raise CorpusError(
-            f"{len(unknown)} of {len(answers)} labels are of threads that are not among the "
-            f"predictions, e.g. {shown(unknown[0])}; expected predictions of all threads"
-        )
-    kept = [given[i] for i in frame(given, creator_id=creator_id)]
+        raise _unknown(unknown, len(answers))
+    rows_ = frame(given, creator_id=creator_id)
+    kept = sorted((given[i] for i in rows_), key=lambda item: str(item.thread_id))
     at = {item.thread_id: row for row, item in enumerate(kept)}
     own = {i.thread_id for i in given if creator_id is None or i.creator_id == creator_id}
     mine = sorted((at[name], name, code) for name, code in answers.items() if name in at)
