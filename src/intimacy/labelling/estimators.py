@@ -25,7 +25,7 @@ _CELL = 15
 """Expected labels of a part of a cell; at most `_MOST_CELLS` parts."""
 _MOST_CELLS = 3
 _CHAINS = 200
-_STARTS = 4_000
+_STARTS = 2_000
 _BURN = 40
 _MOVES = 3
 _SEED = 2_407_001

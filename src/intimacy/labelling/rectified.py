@@ -218,9 +218,10 @@ def _sample(
     chance = np.ones(len(mine)) if probabilities is None else _checked(probabilities, mine)
     rows, truth = (np.array([m[i] for m in mine], dtype=np.int64) for i in (0, 2))
     weight = np.ones(len(mine)) if probabilities is None else (1 - chance) / chance
+    odds = chances(kept)
     return Sample(
-        odds=chances(kept),
-        effect=_effect(kept),
+        odds=odds,
+        effect=_effect(kept, odds),
         rows=rows,
         truth=truth,
         weight=weight,
@@ -278,11 +279,11 @@ def _checked(probabilities: Mapping[str, float], mine: list[tuple[int, str, int]
     return out
 
 
-def _effect(kept: list[Prediction]) -> float:
+def _effect(kept: Sequence[Prediction], odds: Floats) -> float:
     posts, authors = np.zeros((2, len(kept)), dtype=np.int64)
     for i, item in enumerate(kept):
         if item.post_id is not None:
             posts[i] = cues.key(f"{item.creator_id}\n{item.post_id}")
         if item.structure.author_ids and item.structure.author_ids[0] is not None:
             authors[i] = cues.key(item.structure.author_ids[0])
-    return sampling.design_effect(chances(kept), posts, authors)
+    return sampling.design_effect(odds, posts, authors)

@@ -207,12 +207,10 @@ def frame(predictions: Sequence[Prediction], *, creator_id: str | None = None) -
 
 def chances(predictions: Sequence[Prediction]) -> Floats:
     """Probabilities of the five `OUTCOMES`, as the scores have them; shape ``(n, 5)``."""
-    out = np.zeros((len(predictions), len(OUTCOMES)))
-    for row, item in zip(out, predictions, strict=True):
-        scope = 1.0 if item.scope is None else item.scope
-        row[:-1] = [scope * item.scores.get(name, 0.0) for name in OUTCOMES[:-1]]
-    total = out.sum(1)
-    out[:, -1] = np.clip(1 - total, 0.0, 1.0)
+    scores = [[item.scores.get(name, 0.0) for name in OUTCOMES[:-1]] for item in predictions]
+    scope = np.array([1.0 if item.scope is None else item.scope for item in predictions])
+    inside = np.array(scores, dtype=np.float64).reshape(-1, len(OUTCOMES) - 1) * scope[:, None]
+    out = np.column_stack([inside, np.clip(1 - inside.sum(1), 0.0, 1.0)])
     result: Floats = out / out.sum(1, keepdims=True)
     return result
 
