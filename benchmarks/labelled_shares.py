@@ -79,35 +79,46 @@ def coverage(
     """Coverage, mean width and mean error by number of labels and method."""
     mixes = np.random.default_rng(0).dirichlet(np.full(len(LABELS), 0.8), creators)
     found: dict[tuple[int, str], list[Floats]] = {}
-
-    def note(n: int, name: str, shares: Mapping[str, Share]) -> None:
-        ends = [[getattr(shares[k], e) for e in ("low", "estimate", "high")] for k in LABELS]
-        found.setdefault((n, name), []).append(np.array(ends, dtype=np.float64))
-
     for number, true in enumerate(mixes):
         rng = np.random.default_rng(1_000 * size + number)
         errors, _ = model(rng)
         predictions, truth = draw(true, size, rng)
-        note(
-            0, "development errors", mix_of(tally(predictions).facts(), errors, 0.9, blind=None)[0]
+        for key, shares in of_creator(predictions, truth, errors, n_labels, number).items():
+            ends = [[getattr(shares[k], e) for e in ("low", "estimate", "high")] for k in LABELS]
+            found.setdefault(key, []).append(np.array(ends, dtype=np.float64))
+    return summary(found, mixes)
+
+
+def of_creator(
+    predictions: list[Prediction],
+    truth: Truth,
+    errors: Mapping[str, Errors],
+    n_labels: Sequence[int],
+    number: int,
+) -> dict[tuple[int, str], Mapping[str, Share]]:
+    """Shares of one creator by number of labels and method."""
+    out = {
+        (0, "development errors"): mix_of(tally(predictions).facts(), errors, 0.9, blind=None)[0]
+    }
+    for n in n_labels:
+        seed = 10_000 * n + number
+        even = intimacy.label_next(predictions, n, by="random", seed=seed)
+        labels = {c.thread_id: truth[c.thread_id] for c in even}
+        for name, method in (("labels alone", "labels"), ("PPI++", "ppi"), ("random", "posterior")):
+            out[n, name] = intimacy.labelled_shares(predictions, labels, method=method)
+        drawn = intimacy.label_next(predictions, n, by="profile", seed=seed)
+        out[n, "drawn for the profile"] = intimacy.labelled_shares(
+            predictions,
+            {c.thread_id: truth[c.thread_id] for c in drawn},
+            probabilities={c.thread_id: c.probability for c in drawn},
         )
-        for n in n_labels:
-            seed = 10_000 * n + number
-            even = intimacy.label_next(predictions, n, by="random", seed=seed)
-            labels = {c.thread_id: truth[c.thread_id] for c in even}
-            for name, method in (("labels alone", "labels"), ("PPI++", "ppi")):
-                note(n, name, intimacy.labelled_shares(predictions, labels, method=method))
-            note(n, "random", intimacy.labelled_shares(predictions, labels))
-            drawn = intimacy.label_next(predictions, n, by="profile", seed=seed)
-            note(
-                n,
-                "drawn for the profile",
-                intimacy.labelled_shares(
-                    predictions,
-                    {c.thread_id: truth[c.thread_id] for c in drawn},
-                    probabilities={c.thread_id: c.probability for c in drawn},
-                ),
-            )
+    return out
+
+
+def summary(
+    found: Mapping[tuple[int, str], Sequence[Floats]], mixes: Floats
+) -> dict[tuple[int, str], dict[str, float]]:
+    """Of intervals, shape (labels, 3) for each creator, what the table holds."""
     out = {}
     for key, rows in sorted(found.items(), key=lambda item: item[0][0]):
         low, middle, high = np.moveaxis(np.array(rows), 2, 0)

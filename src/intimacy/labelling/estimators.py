@@ -24,9 +24,9 @@ _FLOOR = 0.02
 _CELL = 15
 """Expected labels of a part of a cell; at most `_MOST_CELLS` parts."""
 _MOST_CELLS = 3
-_CHAINS = 200
+_CHAINS = 100
 _STARTS = 2_000
-_BURN = 40
+_BURN = 20
 _MOVES = 3
 _SEED = 2_407_001
 
@@ -122,17 +122,16 @@ def _before(scores: Floats, found: Floats, rng: np.random.Generator) -> Floats:
     """
 
     held = found > 0  # the others add nothing to the likelihood
+    whole = (_log_gamma(_TRUST)[:, None] - _log_gamma(_TRUST[:, None] + found.sum(1))).sum(1)
 
     def weights(tilt: Floats, trust: Ints) -> Floats:
         tilted = _normal(scores * np.exp(tilt)[:, None, :])
         return np.maximum(_TRUST[trust][:, None, None] * tilted, 1e-6)
 
     def fit(tilt: Floats, trust: Ints) -> Floats:
-        alpha = weights(tilt, trust)
-        seen, whole = alpha[:, held], alpha.sum(2)
+        seen = weights(tilt, trust)[:, held]
         each = (_log_gamma(seen + found[held]) - _log_gamma(seen)).sum(1)
-        result: Floats = each + (_log_gamma(whole) - _log_gamma(whole + found.sum(1))).sum(1)
-        return result
+        return each + whole[trust]
 
     tilt = _TILT * rng.normal(size=(_STARTS, scores.shape[1]))
     trust = rng.integers(0, len(_TRUST), _STARTS)
