@@ -9,8 +9,8 @@ than on the development ones, threads of one post are alike (benchmarks/prevalen
 tenth is out of scope. On the corpus threads of the test split are drawn with replacement to match
 each mix. Beside `intimacy.labelled_shares` with labels of a random sample, and with those of one
 that `label_next` draws for the profile: labels alone, PPI++ with normal intervals, and the
-profile's own correction by development errors, which needs no label. The last two columns are of
-labels with a true share under 5 %.
+profile's own correction by development errors, which needs no label. Each cell: covered, width,
+mean absolute error, and covered where the true share is under 5 %.
 """
 
 from __future__ import annotations
@@ -58,15 +58,27 @@ def main() -> None:
         if given.corpus
         else (simulated_creator, simulation.simulated_model)
     )
-    print("| N | labels | method | covered | width | error | rare: covered | width |")
-    print("|---|---|---|---|---|---|---|---|")
+    print(HEAD)
     for size in SIZES:
-        for (n, name), row in coverage(draw, model, given.creators, size).items():
-            print(
-                f"| {size:,} | {n or '–'} | {name} | {row['covered']:.3f} | {row['width']:.3f} "
-                f"| {row['error']:.3f} | {row['rare_covered']:.3f} | {row['rare_width']:.3f} |",
-                flush=True,
-            )
+        print(*lines(size, coverage(draw, model, given.creators, size)), sep="\n", flush=True)
+
+
+METHODS = ("labels alone", "PPI++", "random", "drawn for the profile")
+HEAD = f"| N | labels | {' | '.join(METHODS)} |\n|---|---|---|---|---|---|"
+
+
+def lines(size: int, found: Mapping[tuple[int, str], Mapping[str, float]]) -> list[str]:
+    """Lines of the table: covered, width, error, and covered where the true share is rare."""
+
+    def cell(row: Mapping[str, float]) -> str:
+        told = " · ".join(f"{row[name]:.3f}" for name in ("covered", "width", "error"))
+        return f"{told} · {row['rare_covered']:.2f}"
+
+    without = f"| {size:,} | 0 | development errors: {cell(found[0, 'development errors'])} | | | |"
+    return [without] + [
+        f"| {size:,} | {n} | {' | '.join(cell(found[n, name]) for name in METHODS)} |"
+        for n in sorted({n for n, _ in found} - {0})
+    ]
 
 
 def coverage(

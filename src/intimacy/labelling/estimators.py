@@ -67,7 +67,7 @@ def draws(sample: Sample) -> Floats:
     sizes = np.bincount(cell, minlength=n_cells)
     np.add.at(scores, cell, sample.odds)
     scores /= sizes[:, None]
-    open_ = (sample.odds > 0).any(0)
+    open_: npt.NDArray[np.bool_] = np.asarray((sample.odds > 0).any(0))
     open_[sample.truth] = True
     scores = (1 - _FLOOR) * scores + _FLOOR * open_ / open_.sum()
     np.add.at(found, (cell[sample.rows], sample.truth), sample.weight)
@@ -131,7 +131,7 @@ def _before(scores: Floats, found: Floats, rng: np.random.Generator) -> Floats:
     def fit(tilt: Floats, trust: Ints) -> Floats:
         seen = weights(tilt, trust)[:, held]
         each = (_log_gamma(seen + found[held]) - _log_gamma(seen)).sum(1)
-        return each + whole[trust]
+        return np.asarray(each + whole[trust])
 
     tilt = _TILT * rng.normal(size=(_STARTS, scores.shape[1]))
     trust = rng.integers(0, len(_TRUST), _STARTS)

@@ -151,8 +151,8 @@ def _chosen(
     """Scores, probabilities of a draw, and the rows that are chosen, in order."""
     size, rng = len(kept), np.random.default_rng(seed)
     if by == "random":
-        drawn = rng.choice(size, n, replace=False)
-        return np.zeros(size), np.full(size, n / size), drawn.tolist()
+        order: list[int] = rng.choice(size, n, replace=False).tolist()
+        return np.zeros(size), np.full(size, n / size), order
     if by == "profile":
         spread = np.sqrt(left_to_know(odds, [item.creator_id for item in kept]))
         probability, drawn = _drawn([item.creator_id for item in kept], odds, spread, n, seed)
@@ -272,15 +272,16 @@ def _shared_out(width: Floats, sizes: npt.NDArray[np.int64], n: int) -> list[int
 
 def _inclusion(spread: Floats, n: int) -> Floats:
     """Probabilities that sum to n, none above 1: half even, half by what is left to know."""
-    total = spread.sum()
-    weight = (1 - _EVEN) * (spread / total if total > 0 else 1 / len(spread)) + _EVEN / len(spread)
-    sure = np.zeros(len(weight), dtype=bool)
+    size, total = len(spread), float(spread.sum())
+    told = spread / total if total > 0 else np.full(size, 1 / size)
+    weight = (1 - _EVEN) * told + _EVEN / size
+    sure: npt.NDArray[np.bool_] = np.zeros(size, dtype=np.bool_)
     while True:
         out = np.where(sure, 1.0, weight * (n - sure.sum()) / max(weight[~sure].sum(), 1e-300))
         over = (out > 1) & ~sure
         if not over.any():
-            return np.minimum(out, 1.0)
-        sure |= over
+            return np.asarray(np.minimum(out, 1.0))
+        sure = sure | over
 
 
 # -- unlike each other
@@ -298,16 +299,17 @@ def _looks(predictions: Sequence[Prediction], texts: Sequence[Thread]) -> npt.ND
     if not texts:
         return _unit(own)
     words = np.zeros((len(texts), _WORDS), dtype=np.float32)
-    for row, item in zip(words, texts, strict=True):
-        found = (w for turn in item.turns for w in _WORD.findall(turn.text[:2_000].lower()))
+    for row, thread in zip(words, texts, strict=True):
+        found = (w for turn in thread.turns for w in _WORD.findall(turn.text[:2_000].lower()))
         for word, count in Counter(found).items():
             row[zlib.crc32(word.encode()) % _WORDS] += 1 + np.log(count)
     rarity = np.log((1 + len(words)) / (1 + (words > 0).sum(0)))
-    return np.hstack([_unit(own), _unit(words * rarity.astype(np.float32))])
+    return np.concatenate([_unit(own), _unit(words * rarity.astype(np.float32))], axis=1)
 
 
 def _unit(rows: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), np.float32(1e-9))
+    length = np.sqrt((rows**2).sum(1, keepdims=True))
+    return np.asarray(rows / np.maximum(length, np.float32(1e-9)))
 
 
 def _scattered(
