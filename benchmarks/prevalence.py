@@ -119,6 +119,13 @@ def _scores(labels: np.ndarray, shift: Floats, rng: np.random.Generator) -> Floa
 
 def simulated_threads(mix: Floats, size: int, rng: np.random.Generator) -> list[Prediction]:
     """One creator's threads, about ten a post."""
+    return simulated_creator(mix, size, rng)[0]
+
+
+def simulated_creator(
+    mix: Floats, size: int, rng: np.random.Generator
+) -> tuple[list[Prediction], np.ndarray]:
+    """One creator's threads, about ten a post, and the true label of each, as a number."""
     n_posts = max(5, size // 10)
     posts = rng.integers(1, n_posts + 1, size)
     of_posts = rng.dirichlet(np.maximum(_ALIKE * mix, 1e-3), n_posts + 1)
@@ -133,7 +140,7 @@ def simulated_threads(mix: Floats, size: int, rng: np.random.Generator) -> list[
             post_id=f"p{post}",
         )
         for number, (row, post) in enumerate(zip(scores, posts, strict=True))
-    ]
+    ], labels
 
 
 def simulated_model(rng: np.random.Generator) -> tuple[dict[str, Errors], Floats]:

@@ -29,6 +29,10 @@ if TYPE_CHECKING:
     from intimacy.labelling import Annotations as Annotations
     from intimacy.labelling import export_for as export_for
     from intimacy.labelling import read_annotations as read_annotations
+    from intimacy.labelling.rectified import labelled_shares as labelled_shares
+    from intimacy.labelling.rectified import with_labels as with_labels
+    from intimacy.labelling.selection import Choice as Choice
+    from intimacy.labelling.selection import label_next as label_next
     from intimacy.prediction import Evidence as Evidence
     from intimacy.prediction import Prediction as Prediction
     from intimacy.profiling import profile as profile
@@ -69,6 +73,10 @@ _HOME = {
     "Annotations": "labelling",
     "export_for": "labelling",
     "read_annotations": "labelling",
+    "Choice": "labelling.selection",
+    "label_next": "labelling.selection",
+    "labelled_shares": "labelling.rectified",
+    "with_labels": "labelling.rectified",
     "profile": "profiling",
     "profiles": "profiling",
     "Evidence": "prediction",

@@ -176,6 +176,11 @@ def classify(
     type=click.Path(path_type=Path, readable=False),
     help="Model that made the predictions.",
 )
+@click.option(
+    "--labels",
+    type=click.Path(path_type=Path, readable=False),
+    help="Labelled threads, of each creator a random sample: the shares then rest on them.",
+)
 def profile(
     files: tuple[Path, ...],
     by: str,
@@ -184,6 +189,7 @@ def profile(
     page: Path | None,
     language: str,
     model: Path | None,
+    labels: Path | None,
 ) -> None:
     """Profile the creators of predictions that 'intimacy classify' wrote."""
     from intimacy import profiling, report, store
@@ -192,17 +198,25 @@ def profile(
     if page is not None and page.resolve() in {path.resolve() for path in files}:
         raise SourceError(f"{page} is what is read; name another file for the page")
     tallies: dict[str | None, profiling.Tally] = {}
+    kept: dict[str | None, list[Any]] = {}
     for path in files:
         source = sys.stdin.buffer if path == Path("-") else path
         for prediction in store.read_jsonl(source, store.prediction_from_dict):
             who = prediction.creator_id if by == "creator" else None
             tallies.setdefault(who, profiling.Tally()).add(prediction)
+            if labels is not None:
+                kept.setdefault(who, []).append(prediction)
     if not tallies:
         raise SourceError(
             f"{', '.join(map(str, files))}: no predictions; write some with 'intimacy classify'"
         )
     bundle = open_bundle(model)
     found = [profiling.evaluate(tally, bundle, frame=frame) for tally in tallies.values()]
+    if labels is not None:
+        from intimacy.corpus import load_corpus
+        from intimacy.labelling.rectified import all_with_labels
+
+        found = all_with_labels(found, list(kept.values()), load_corpus(labels))
     if kind == "text":
         click.echo("\n\n".join(map(report.text, found)))
     else:

@@ -1,7 +1,8 @@
 """Annotation rounds: threads out to a labelling tool, and its answers back as a corpus.
 
 One file per tool. `export_for` makes tasks, `read_annotations` reads what the tool exports,
-`Annotations` settles it by the codebook's section 7.
+`Annotations` settles it by the codebook's section 7. `selection` says which threads to label
+next, `rectified` what labels say of one creator.
 """
 
 from intimacy.labelling.rounds import (

@@ -42,7 +42,7 @@ def profile(
         ConfigError: When there is no such frame.
         ThreadError: When threads and predictions do not belong together.
     """
-    found = tally(_predictions(threads, predictions, model))
+    found = tally(as_predictions(threads, predictions, model))
     return evaluate(found, _bundle(model), interval=interval, frame=frame, audience=audience)
 
 
@@ -56,15 +56,20 @@ def profiles(
 ) -> list[Profile]:
     """One profile a creator, in the order in which creators appear; see `profile`."""
     tallies: dict[str | None, Tally] = {}
-    for prediction in _predictions(threads, predictions, model):
+    for prediction in as_predictions(threads, predictions, model):
         tallies.setdefault(prediction.creator_id, Tally()).add(prediction)
     bundle = _bundle(model)
     return [evaluate(t, bundle, interval=interval, frame=frame) for t in tallies.values()]
 
 
-def _predictions(
+def as_predictions(
     items: Iterable[Any], predictions: Iterable[Prediction] | None, model: Classifier | None
 ) -> list[Prediction]:
+    """Predictions with the signs of their texts, out of any of the two or of both.
+
+    Raises:
+        ThreadError: When threads and predictions do not belong together.
+    """
     if isinstance(items, (str, bytes, Mapping, Thread, Prediction)) or hasattr(items, "columns"):
         raise ThreadError(
             f"a {type(items).__name__} received; expected a list of threads or of predictions. "

@@ -13,7 +13,7 @@ from intimacy import cues, prevalence
 from intimacy.classifier import Classifier
 from intimacy.errors import ConfigError
 from intimacy.prediction import Prediction
-from intimacy.profiling import _bundle, _predictions, sampling
+from intimacy.profiling import _bundle, as_predictions, sampling
 from intimacy.profiling.evaluate import INTERVAL, evaluate, measures
 from intimacy.profiling.facts import tally
 from intimacy.profiling.index import MIN_THREADS
@@ -146,7 +146,7 @@ def compare_sponsored(
     A post counts as labelled when its caption holds a sufficient or a weak wording of disclosure
     (`intimacy.disclosure`). Threads without a caption are in neither, and a note says how many.
     """
-    found = _predictions(threads, predictions, model)
+    found = as_predictions(threads, predictions, model)
     parts: dict[bool | None, list[Prediction]] = {True: [], False: [], None: []}
     for prediction in found:
         signs = prediction.structure.signs
