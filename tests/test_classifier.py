@@ -149,7 +149,7 @@ def test_facts_are_never_predicted_against() -> None:
 def test_labels_that_a_structure_leaves_open(
     turns: list[tuple[str, str]], caption: str | None, allowed: str
 ) -> None:
-    open_ = classifier.possible(thread(*turns, caption=caption))
+    open_ = annotation.possible(thread(*turns, caption=caption))
     assert {label[0].upper() for label in open_} == set(allowed)
 
 
