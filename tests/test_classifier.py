@@ -16,7 +16,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import intimacy
-from intimacy import classifier, intake
+from intimacy import annotation, classifier, intake
 from intimacy.errors import BundleError, IntimacyWarning, RoleError, ThreadError
 from intimacy.prediction import Prediction
 from intimacy.schema import Label, Reason, Thread
@@ -149,7 +149,7 @@ def test_facts_are_never_predicted_against() -> None:
 def test_labels_that_a_structure_leaves_open(
     turns: list[tuple[str, str]], caption: str | None, allowed: str
 ) -> None:
-    open_ = classifier.possible(thread(*turns, caption=caption))
+    open_ = annotation.possible(thread(*turns, caption=caption))
     assert {label[0].upper() for label in open_} == set(allowed)
 
 

@@ -9,9 +9,8 @@ import pytest
 from conftest import ROOT
 
 from intimacy import store
-from intimacy.annotation import AnnotatedThread, annotated_from_dict, contradictions
+from intimacy.annotation import AnnotatedThread, annotated_from_dict, contradictions, possible
 from intimacy.behaviour import hangs_on_answer
-from intimacy.classifier import possible
 from intimacy.evaluation import names_product
 from intimacy.schema import Label, Role
 

@@ -51,6 +51,7 @@ if TYPE_CHECKING:
     from intimacy.schema import Share as Share
     from intimacy.schema import Thread as Thread
     from intimacy.schema import Turn as Turn
+    from intimacy.training.estimator import IntimacyClassifier as IntimacyClassifier
 
 __version__ = "0.1.0"
 
@@ -95,6 +96,7 @@ _HOME = {
     "Share": "schema",
     "Thread": "schema",
     "Turn": "schema",
+    "IntimacyClassifier": "training.estimator",
 }
 __all__ = sorted([*_HOME, "__version__"])
 
@@ -102,6 +104,11 @@ __all__ = sorted([*_HOME, "__version__"])
 def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module 'intimacy' has no attribute {name!r}")
+    if _HOME[name].startswith("training."):
+        from intimacy.errors import require
+
+        for package in ("torch", "transformers", "sklearn"):
+            require(package, extra="train")
     value = getattr(import_module(f"intimacy.{_HOME[name]}"), name)
     globals()[name] = value
     return value

@@ -15,7 +15,7 @@ from typing import Any
 
 from intimacy import store
 from intimacy.errors import CorpusError, RecordError, shown
-from intimacy.schema import Label, Thread, plain
+from intimacy.schema import Label, Role, Thread, plain
 
 FLAGS = ("out_of_scope", "not_italian")
 """Why a thread has no label."""
@@ -125,6 +125,25 @@ def contradictions(answer: Mapping[str, Any], roles: Sequence[str], *, caption: 
     return out
 
 
+def possible(thread: Thread, among: Sequence[str] = tuple(map(str, Label))) -> frozenset[str]:
+    """Labels that the codebook allows for the structure of a thread.
+
+    Args:
+        thread: The thread.
+        among: The label set. One that is not of the codebook's four has no such rules.
+    """
+    if not set(among) <= set(map(str, Label)):
+        return frozenset(among)
+    labels = {Label.COMMERCIAL, Label.INTERACTIVE}
+    roles = [turn.role for turn in thread.turns if turn.text.strip()]
+    if Role.CREATOR in roles or (thread.post.text or "").strip():
+        labels.add(Label.DISCLOSIVE)
+    # An answer takes up what a follower said before it.
+    if Role.FOLLOWER in roles and Role.CREATOR in roles[roles.index(Role.FOLLOWER) :]:
+        labels.add(Label.RECIPROCAL)
+    return frozenset(map(str, labels)) & frozenset(among)
+
+
 def distribution(answer: Mapping[str, Any]) -> dict[str, float]:
     """One answer over the labels: 1.0, or 0.7 and 0.3 with a secondary; empty without a label."""
     label, secondary = answer.get("label"), answer.get("secondary")
@@ -208,8 +227,9 @@ class AnnotatedThread:
     """A thread with labels: one record of a corpus."""
 
     thread: Thread
-    label: Label | None
-    """None for threads out of scope or not Italian."""
+    label: str | None
+    """A `Label` (in memory, also a name of another label set); None for threads out of scope or not
+    Italian."""
     secondary: Label | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     """The codebook's attributes by name, ``flags`` among them."""

@@ -21,7 +21,6 @@ from intimacy.errors import CorpusError
 from intimacy.prediction import Prediction
 from intimacy.schema import Label, Reason
 
-LABELS = tuple(str(label) for label in Label)
 ENOUGH = 30
 """Threads of a label below which its F1 says too little to go into a mean."""
 SIZES = (20, 50, 100, 200)
@@ -66,20 +65,26 @@ def assess(
     inside = [item for item in items if item.label is not None]
     if not inside:
         raise CorpusError(f"none of {len(items)} threads has a label; expected labelled threads")
+    names = classifier.manifest.labels
     truth = [str(item.label) for item in inside]
-    labels = [name for name in LABELS if truth.count(name) >= ENOUGH] or list(LABELS)
+    if unknown := sorted(set(truth) - set(names)):
+        raise CorpusError(
+            f"the corpus has the labels {', '.join(unknown)}, which {classifier.bundle.model_id} "
+            f"does not know; expected some of: {', '.join(names)}"
+        )
+    labels = [name for name in names if truth.count(name) >= ENOUGH] or list(names)
     predictions = classifier.classify_threads([item.thread for item in items], progress=progress)
     found = [p for p, item in zip(predictions, items, strict=True) if item.label is not None]
     # Where no model was run (no text at all) there are no scores; that counts as a miss.
     best = [str(p.best) for p in found]
     candidates: dict[str, Sequence[Hashable]] = {"model": best, **(rivals or {})}
     clusters = [item.cluster for item in inside]
-    table = {name: _row(truth, said, labels, clusters) for name, said in candidates.items()}
-    if annotators := _annotators(inside, labels):
+    table = {name: _row(truth, said, labels, clusters, names) for name, said in candidates.items()}
+    if annotators := _annotators(inside, labels, names):
         table["one_annotator_by_another"] = annotators
     scored = [i for i, p in enumerate(found) if p.scores]
-    scores = np.array([[found[i].scores[n] for n in LABELS] for i in scored]).reshape(-1, 4)
-    index = np.array([LABELS.index(truth[i]) for i in scored], dtype=np.int64)
+    scores = np.array([[found[i].scores[n] for n in names] for i in scored]).reshape(-1, len(names))
+    index = np.array([names.index(truth[i]) for i in scored], dtype=np.int64)
     confidence, right = scores.max(1, initial=0.0), scores.argmax(1) == index
     labelled = [i for i, p in enumerate(found) if p.label is not None]
     kept = {
@@ -88,7 +93,7 @@ def assess(
     }
     return {
         "n": len(inside),
-        "n_by_label": {name: truth.count(name) for name in LABELS},
+        "n_by_label": {name: truth.count(name) for name in names},
         "labels": labels,
         "clusters": len(set(clusters)),
         "macro_f1": table,
@@ -112,11 +117,11 @@ def assess(
             for b in evaluation.reliability(confidence, right)
         ],
         "confusion": evaluation.confusion(
-            [truth[i] for i in scored], [best[i] for i in scored], LABELS
+            [truth[i] for i in scored], [best[i] for i in scored], names
         ),
         "scope": _scope(items, predictions),
         "pairs": _pairs(inside, candidates),
-        "by_source": _by_source(inside, best),
+        "by_source": _by_source(inside, best, names),
         "prevalence": _prevalence(classifier.manifest, scores, index, labels),
     }
 
@@ -137,13 +142,13 @@ def sets(items: Iterable[AnnotatedThread]) -> dict[str, list[AnnotatedThread]]:
 def simple_rivals(
     items: Sequence[AnnotatedThread], train: Sequence[AnnotatedThread]
 ) -> dict[str, list[str]]:
-    """What needs no learning: the commonest label of ``train``, and the structure rules."""
+    """What needs no learning: the commonest label of ``train``, and the rules of structure."""
     inside = [item for item in items if item.label is not None]
     common = evaluation.majority([str(i.label) for i in (train or items) if i.label is not None])
-    return {
-        "majority": [str(common)] * len(inside),
-        "structure_rules": [str(evaluation.structure_rules(i.thread)) for i in inside],
-    }
+    out = {"majority": [str(common)] * len(inside)}
+    if all(isinstance(item.label, Label) for item in inside):
+        out["structure_rules"] = [str(evaluation.structure_rules(i.thread)) for i in inside]
+    return out
 
 
 def share_error(
@@ -159,15 +164,16 @@ def share_error(
     known = manifest.errors.get("label")
     if known is None:
         return {}
-    prior = [manifest.prior.get(name, 0.0) for name in LABELS]
-    cells = np.array([prevalence.cell(p.scores, LABELS) for p in predictions])
+    names = manifest.labels
+    prior = [manifest.prior.get(name, 0.0) for name in names]
+    cells = np.array([prevalence.cell(p.scores, names) for p in predictions])
     best = cells.argmax(1)
     rng = np.random.default_rng(0)
     by_label = {
         name: [i for i, t in enumerate(truth) if t == name and predictions[i].scores]
-        for name in LABELS
+        for name in names
     }
-    present = [name for name in LABELS if by_label[name]]
+    present = [name for name in names if by_label[name]]
     out: dict[str, dict[str, float | None]] = {}
     for size in SIZES:
         errors: dict[str, list[float]] = {}
@@ -178,9 +184,9 @@ def share_error(
                 for name, n in zip(present, numbers, strict=True)
                 for row in rng.choice(by_label[name], n)
             ]
-            real = _shares(Counter(truth[i] for i in rows))
+            real = _shares(Counter(truth[i] for i in rows), names)
             drawn = prevalence.posterior(
-                np.bincount(best[rows], minlength=len(LABELS)),
+                np.bincount(best[rows], minlength=len(names)),
                 known,
                 possible=(cells[rows] > 0).any(0),
                 draws=400,
@@ -195,8 +201,8 @@ def share_error(
     return out
 
 
-def _shares(counts: Mapping[str, int]) -> npt.NDArray[np.float64]:
-    values = np.array([counts.get(name, 0) for name in LABELS], dtype=np.float64)
+def _shares(counts: Mapping[str, int], names: Sequence[str]) -> npt.NDArray[np.float64]:
+    values = np.array([counts.get(name, 0) for name in names], dtype=np.float64)
     shares: npt.NDArray[np.float64] = values / values.sum()
     return shares
 
@@ -206,12 +212,13 @@ def _row(
     said: Sequence[Hashable],
     labels: Sequence[str],
     clusters: Sequence[str],
+    names: Sequence[str],
 ) -> dict[str, Any]:
     def score(rows: Sequence[int]) -> float:
         return evaluation.macro_f1([truth[i] for i in rows], [said[i] for i in rows], labels)
 
     figure = evaluation.cluster_interval(score, clusters)
-    by_label = evaluation.f1_by_label(truth, said, LABELS)
+    by_label = evaluation.f1_by_label(truth, said, names)
     return {
         "macro_f1": _r(figure.estimate),
         "interval": [_r(figure.low), _r(figure.high)],
@@ -219,7 +226,9 @@ def _row(
     }
 
 
-def _annotators(inside: Sequence[AnnotatedThread], labels: Sequence[str]) -> dict[str, Any] | None:
+def _annotators(
+    inside: Sequence[AnnotatedThread], labels: Sequence[str], names: Sequence[str]
+) -> dict[str, Any] | None:
     """F1 of the first blind annotator measured by the second, where both gave a label.
 
     F1 is the same the other way round.
@@ -233,7 +242,7 @@ def _annotators(inside: Sequence[AnnotatedThread], labels: Sequence[str]) -> dic
     if len(both) < ENOUGH:
         return None
     first, second, clusters = zip(*both, strict=True)
-    return _row(second, first, labels, clusters) | {"n": len(both)}
+    return _row(second, first, labels, clusters, names) | {"n": len(both)}
 
 
 def _pairs(
@@ -259,7 +268,9 @@ def _pairs(
     }
 
 
-def _by_source(inside: Sequence[AnnotatedThread], best: Sequence[str]) -> dict[str, Any]:
+def _by_source(
+    inside: Sequence[AnnotatedThread], best: Sequence[str], names: Sequence[str]
+) -> dict[str, Any]:
     rows: dict[str, list[int]] = {}
     for i, item in enumerate(inside):
         if item.source is not None:
@@ -267,9 +278,13 @@ def _by_source(inside: Sequence[AnnotatedThread], best: Sequence[str]) -> dict[s
     out = {}
     for source, mine in sorted(rows.items(), key=lambda found: -len(found[1])):
         truth = [str(inside[i].label) for i in mine]
-        labels = [name for name in LABELS if truth.count(name) >= ENOUGH]
+        labels = [name for name in names if truth.count(name) >= ENOUGH]
         found = _row(
-            truth, [best[i] for i in mine], labels or LABELS, [inside[i].cluster for i in mine]
+            truth,
+            [best[i] for i in mine],
+            labels or names,
+            [inside[i].cluster for i in mine],
+            names,
         )
         out[source] = {
             "n": len(mine),
@@ -290,20 +305,21 @@ def _prevalence(
     """The same scores under other assumed mixes: what choosing one does (Saerens et al. 2002)."""
     if not len(scores):
         return {}
-    declared = np.array([manifest.prior.get(name, 1 / len(LABELS)) for name in LABELS])
+    names = manifest.labels
+    declared = np.array([manifest.prior.get(name, 1 / len(names)) for name in names])
     mixes = {
         "declared": declared,
-        "uniform": np.full(len(LABELS), 1 / len(LABELS)),
-        "of this set": np.bincount(index, minlength=len(LABELS)) / len(index),
+        "uniform": np.full(len(names), 1 / len(names)),
+        "of this set": np.bincount(index, minlength=len(names)) / len(index),
     }
     out = {}
     for name, mix in mixes.items():
         moved = scores * mix / declared.clip(min=1e-9)
         moved /= moved.sum(1, keepdims=True).clip(min=1e-12)
         said = moved.argmax(1)
-        figure = evaluation.macro_f1([LABELS[i] for i in index], [LABELS[i] for i in said], labels)
+        figure = evaluation.macro_f1([names[i] for i in index], [names[i] for i in said], labels)
         out[name] = {
-            "mix": {label: _r(float(share)) for label, share in zip(LABELS, mix, strict=True)},
+            "mix": {label: _r(float(share)) for label, share in zip(names, mix, strict=True)},
             "macro_f1": _r(figure),
             "accuracy": _r(float((said == index).mean())),
             "ece": _r(evaluation.calibration_error(moved.max(1), said == index)),

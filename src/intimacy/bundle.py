@@ -83,6 +83,11 @@ class Manifest:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Where the model comes from: configuration, data hashes, versions, metrics."""
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The label set, in the order of every score vector."""
+        return tuple(map(str, self.heads["label"]))
+
     def slices(self) -> dict[str, slice]:
         """Columns of each head in the output."""
         return columns(self.heads)

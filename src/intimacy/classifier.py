@@ -21,13 +21,14 @@ from tqdm import tqdm
 
 from intimacy import evidence as evidences
 from intimacy import text as texts
+from intimacy.annotation import possible
 from intimacy.backends import Backend, Batch, OnnxBackend, each_batch
 from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
 from intimacy.errors import ThreadError
 from intimacy.intake import as_thread, thread_or_error
 from intimacy.prediction import Evidence, Prediction, Structure
 from intimacy.render import ModelInput, Renderer
-from intimacy.schema import Label, Reason, Role, Thread
+from intimacy.schema import Label, Reason, Thread, label_of
 
 CHUNK = 512
 """Threads held at once by `Classifier.stream`."""
@@ -201,21 +202,24 @@ class Classifier:
             return self._prediction(item, reason=Reason.EMPTY)
         if not any(texts.has_content(text) for text in filled):
             return self._prediction(item, reason=Reason.TOO_SHORT)
-        sample = _sample(item)
-        latin = texts.latin_share(sample)
-        if (latin is not None and latin < MIN_LATIN) or texts.language(sample) not in ("it", None):
-            return self._prediction(item, reason=Reason.NOT_ITALIAN)
+        if self.manifest.language == "it":
+            sample = _sample(item)
+            latin = texts.latin_share(sample)
+            foreign = texts.language(sample) not in ("it", None)
+            if foreign or (latin is not None and latin < MIN_LATIN):
+                return self._prediction(item, reason=Reason.NOT_ITALIAN)
         return None
 
     def _decide(self, thread: Thread, item: ModelInput, logits: _Logits) -> Prediction:
         manifest = self.manifest
-        names = [str(value) for value in manifest.heads["label"]]
+        names = manifest.labels
         raw = logits[self._slices["label"]].astype(np.float64)
-        allowed = possible(thread)
+        allowed = possible(thread, names)
         raw[[name not in allowed for name in names]] = -np.inf
         scores = dict(zip(names, softmax(raw / manifest.temperature).tolist(), strict=True))
         scope_logits = logits[self._slices["scope"]].astype(np.float64)
-        if texts.language(_sample(thread)) == "it":
+        # What is proven is not asked of the model, nor what it was told to take for granted.
+        if manifest.language != "it" or texts.language(_sample(thread)) == "it":
             scope_logits[_NOT_ITALIAN] = -np.inf
         scope = softmax(scope_logits / manifest.scope_temperature)
         best = max(scores, key=scores.__getitem__)
@@ -226,7 +230,7 @@ class Classifier:
             reason = Reason.LOW_CONFIDENCE
         return self._prediction(
             thread,
-            label=Label(best) if reason is None else None,
+            label=label_of(best) if reason is None else None,
             reason=reason,
             scores=scores,
             scope=float(scope[0]),
@@ -253,7 +257,7 @@ class Classifier:
         self,
         thread: Thread,
         *,
-        label: Label | None = None,
+        label: str | None = None,
         reason: Reason | None = None,
         scores: Mapping[str, float] | None = None,
         scope: float | None = None,
@@ -369,18 +373,6 @@ def _sample(thread: Thread) -> str:
     """Enough of a thread's text to tell the language, whatever its length."""
     filled = [turn.text[:2000] for turn in thread.turns if turn.text.strip()]
     return " ".join(filled[:50])
-
-
-def possible(thread: Thread) -> frozenset[str]:
-    """Labels that the codebook allows for the structure of a thread."""
-    labels = {Label.COMMERCIAL, Label.INTERACTIVE}
-    roles = [turn.role for turn in thread.turns if turn.text.strip()]
-    if Role.CREATOR in roles or (thread.post.text or "").strip():
-        labels.add(Label.DISCLOSIVE)
-    # An answer takes up what a follower said before it.
-    if Role.FOLLOWER in roles and Role.CREATOR in roles[roles.index(Role.FOLLOWER) :]:
-        labels.add(Label.RECIPROCAL)
-    return frozenset(map(str, labels))
 
 
 def softmax(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:

@@ -12,7 +12,7 @@ from intimacy import cues
 from intimacy.disclosure import Disclosure, disclosed
 from intimacy.display import HTML, bar, marked, table
 from intimacy.errors import ThreadError
-from intimacy.schema import Label, Reason, Role, Thread, plain
+from intimacy.schema import Label, Reason, Role, Thread, label_of, plain
 
 CAPTION = -1
 """Index that stands for the caption beside those of the turns."""
@@ -103,7 +103,8 @@ class Prediction:
     """
 
     thread_id: str | None
-    label: Label | None
+    label: str | None
+    """A `Label`, or a name of the model's own label set."""
     scores: Mapping[str, float] = field(default_factory=dict)
     reason: Reason | None = None
     scope: float | None = None
@@ -153,9 +154,9 @@ class Prediction:
         return sides
 
     @property
-    def best(self) -> Label | None:
+    def best(self) -> str | None:
         """Label of the highest score, also where the model abstains; None where none was run."""
-        return Label(max(self.scores, key=self.scores.__getitem__)) if self.scores else None
+        return label_of(max(self.scores, key=self.scores.__getitem__)) if self.scores else None
 
     @property
     def abstained(self) -> bool:

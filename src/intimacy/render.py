@@ -16,16 +16,20 @@ import numpy.typing as npt
 from tokenizers import Encoding, Tokenizer
 
 from intimacy import text as texts
+from intimacy.errors import BundleError
 from intimacy.prediction import CAPTION
 from intimacy.schema import Role, Thread
 
 SPECIAL_TOKENS = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[CAP]", "[FOL]", "[CRE]", "[STA]")
-"""The first ids of every tokenizer of the library, in this order."""
+"""The first ids of every tokenizer that the library makes, in this order."""
 
 PAD, CLS, SEP = (SPECIAL_TOKENS.index(t) for t in ("[PAD]", "[CLS]", "[SEP]"))
 SEGMENTS = ("none", "caption", "follower", "creator", "staff")
 """What a token belongs to; index 0 is padding and the frame."""
-_TAG = {s: SPECIAL_TOKENS.index(f"[{s[:3].upper()}]") for s in SEGMENTS[1:]}
+TAGS = {s: f"[{s[:3].upper()}]" for s in SEGMENTS[1:]}
+"""Segment → the token that opens it; encoders from elsewhere are taught them."""
+_ENDS = (("[CLS]", "[SEP]"), ("<s>", "</s>"))
+"""How tokenizers spell the two ends of a text: as BERT does, or as RoBERTa does."""
 
 FRAME = -2
 """Index that stands for tokens which are no text: the role tags and both ends."""
@@ -70,6 +74,7 @@ class Renderer:
         tokenizer.no_truncation()
         # Otherwise a comment that spells a special token would become one.
         tokenizer.encode_special_tokens = True
+        self._start, self._end, self._tags = _frame(tokenizer)
         self._tokenizer = tokenizer
         self.config = config
         self.limit = (config.max_tokens - 2) * _CHARS_PER_TOKEN
@@ -85,16 +90,16 @@ class Renderer:
         sources += [(i, thread.turns[i].text) for i in chosen]
         pieces = self._encode(sources)
         kept = self._fit(thread, pieces, room)
-        ids, segments, cut = [CLS], [0], 0
+        ids, segments, cut = [self._start], [0], 0
         origins = [_NOWHERE]
         for index in sorted(kept):
             name = "caption" if index == CAPTION else str(thread.turns[index].role)
             encoded, length = pieces[index], kept[index]
-            ids += [_TAG[name], *encoded.ids[:length]]
+            ids += [self._tags[name], *encoded.ids[:length]]
             segments += [SEGMENTS.index(name)] * (length + 1)
             origins += [_NOWHERE, *((index, *span) for span in encoded.spans[:length])]
             cut += encoded.n_chars - encoded.end_of(length)
-        ids.append(SEP)
+        ids.append(self._end)
         segments.append(0)
         origins.append(_NOWHERE)
         turns = tuple(i for i in sorted(kept) if i != CAPTION)
@@ -155,6 +160,26 @@ class Renderer:
                 kept[index] += more
                 room -= more
         return kept
+
+
+def _frame(tokenizer: Tokenizer) -> tuple[int, int, dict[str, int]]:
+    """Ids of both ends, and of the tag of every segment.
+
+    Raises:
+        BundleError: When the tokenizer has no such tokens.
+    """
+    ends = [tuple(map(tokenizer.token_to_id, pair)) for pair in _ENDS]
+    start, end = next((pair for pair in ends if None not in pair), (None, None))
+    found = {name: tokenizer.token_to_id(token) for name, token in TAGS.items()}
+    tags = {name: at for name, at in found.items() if at is not None}
+    missing = [TAGS[name] for name in found if name not in tags]
+    if start is None or end is None or missing:
+        raise BundleError(
+            f"the tokenizer lacks {', '.join(missing) or 'the ends of a text'}; expected "
+            f"{' and '.join(_ENDS[0])} or {' and '.join(_ENDS[1])}, and a token for every role "
+            f"({', '.join(TAGS.values())}); 'intimacy train' adds these to any encoder"
+        )
+    return start, end, tags
 
 
 def masked(text: str, limit: int) -> str:

@@ -49,6 +49,14 @@ _ITALIAN = {
 }
 
 
+def label_of(name: str) -> str:
+    """The codebook's `Label` of that name; a name of another label set as it is."""
+    return Label(name) if name in _VALUES else name
+
+
+_VALUES = frozenset(label.value for label in Label)
+
+
 class Role(_Word):
     """Who speaks in a turn."""
 

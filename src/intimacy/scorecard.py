@@ -6,8 +6,6 @@ import statistics
 from collections.abc import Mapping
 from typing import Any
 
-from intimacy.assessment import LABELS
-
 TITLES = {
     "test": "held-out creators",
     "challenge": "boundary cases of the codebook",
@@ -18,45 +16,47 @@ TITLES = {
 
 def text(found: Mapping[str, Any]) -> str:
     """A few lines for a terminal."""
+    names = tuple(found["n_by_label"])
     wide = max(len(_candidate(*entry)) for entry in found["macro_f1"].items()) + 2
     lines = [
         f"{found['n']} threads in scope of {found['clusters']} creators; macro-F1 over "
         + ", ".join(found["labels"]),
-        f"{'':{wide}}{'macro-F1':<24}" + "".join(f"{name:>13}" for name in LABELS),
+        f"{'':{wide}}{'macro-F1':<24}" + "".join(f"{name:>13}" for name in names),
     ]
     for name, row in found["macro_f1"].items():
         low, high = row["interval"]
         figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
-        cells = "".join(f"{row['f1'][label]:>13.3f}" for label in LABELS)
+        cells = "".join(f"{row['f1'][label]:>13.3f}" for label in names)
         lines.append(f"{_candidate(name, row):{wide}}{figure:<24}{cells}")
     return "\n".join([*lines, *_prose(found)])
 
 
 def markdown(found: Mapping[str, Any], *, title: str) -> str:
     """A section of a report: the table, the reliability diagram, the confusion matrix."""
-    head = " | ".join(LABELS)
+    names = tuple(found["n_by_label"])
+    head = " | ".join(names)
     rows = [
         f"| {_candidate(name, row)} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
         f"{row['interval'][1]:.3f}] | "
-        + " | ".join(f"{row['f1'][label]:.3f}" for label in LABELS)
+        + " | ".join(f"{row['f1'][label]:.3f}" for label in names)
         + " |"
         for name, row in found["macro_f1"].items()
     ]
-    counts = " | ".join(str(found["n_by_label"][label]) for label in LABELS)
+    counts = " | ".join(str(found["n_by_label"][label]) for label in names)
     diagram = [
         f"| {b['confidence']:.2f} | {b['accuracy']:.2f} | {b['n']} | `{_bar(b)}` |"
         for b in found["reliability"]
     ]
     matrix = [
         f"| **{name}** | " + " | ".join(map(str, row)) + " |"
-        for name, row in zip(LABELS, found["confusion"], strict=True)
+        for name, row in zip(names, found["confusion"], strict=True)
     ]
     return "\n".join(
         [
             f"### {found['n']} threads in scope: {title}",
             "",
             f"| | macro-F1 over {', '.join(found['labels'])} | {head} |",
-            "|---" * (len(LABELS) + 2) + "|",
+            "|---" * (len(names) + 2) + "|",
             f"| threads | {found['n']} | {counts} |",
             *rows,
             "",
@@ -72,7 +72,7 @@ def markdown(found: Mapping[str, Any], *, title: str) -> str:
             "Truth in rows, best score in columns:",
             "",
             f"| | {head} |",
-            "|---" * (len(LABELS) + 1) + "|",
+            "|---" * (len(names) + 1) + "|",
             *matrix,
         ]
     )
@@ -124,7 +124,7 @@ def _prose(found: Mapping[str, Any]) -> list[str]:
             for name, row in mixes.items()
             if name != "declared"
         )
-        lines.append(f"Under other assumed shares of {', '.join(LABELS)}: {effects}.")
+        lines.append(f"Under other assumed shares of {', '.join(found['n_by_label'])}: {effects}.")
     return lines
 
 

@@ -23,7 +23,7 @@ import msgspec
 from intimacy.disclosure import Disclosure
 from intimacy.errors import RecordError, RoleError, SourceError, ThreadError, shown
 from intimacy.prediction import Evidence, Prediction, Signs, Structure
-from intimacy.schema import Label, Post, Reason, Role, Thread, Turn, plain
+from intimacy.schema import Post, Reason, Role, Thread, Turn, label_of, plain
 
 _T = TypeVar("_T")
 OnError = Literal["stop", "skip"]
@@ -146,12 +146,12 @@ def prediction_from_dict(
     """
     try:
         shape = _structure_from(record.get("structure") or {})
-        scores = {str(Label(k)): float(v) for k, v in record["scores"].items()}
+        scores = {str(k): float(v) for k, v in record["scores"].items()}
         if any(not 0 <= score <= 1 for score in scores.values()):
             raise ValueError("scores are fractions")
         return Prediction(
             thread_id=record["thread_id"],
-            label=None if record["label"] is None else Label(record["label"]),
+            label=None if record["label"] is None else _label(record["label"], scores),
             scores=scores,
             reason=None if record["reason"] is None else Reason(record["reason"]),
             scope=record.get("scope"),
@@ -181,6 +181,12 @@ def prediction_from_dict(
             path=path,
             line=line,
         ) from exc
+
+
+def _label(name: Any, scores: Mapping[str, float]) -> str:
+    if name not in scores:
+        raise ValueError("the label has no score")
+    return label_of(name)
 
 
 def _structure_from(shape: Mapping[str, Any]) -> Structure:

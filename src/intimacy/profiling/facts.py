@@ -18,6 +18,7 @@ import numpy.typing as npt
 
 from intimacy import cues, disclosure, prevalence
 from intimacy.annotation import VALUES
+from intimacy.errors import ThreadError
 from intimacy.prediction import Prediction, Signs
 from intimacy.schema import Label, Reason, Role
 
@@ -238,6 +239,11 @@ def _thread_row(prediction: Prediction) -> tuple[Any, ...]:
     post = 0
     if prediction.post_id is not None:
         post = cues.key(f"{prediction.creator_id}\n{prediction.post_id}")
+    if prediction.scores and set(prediction.scores) != set(_LABELS):
+        raise ThreadError(
+            f"a prediction has scores of {', '.join(prediction.scores)}; profiles are defined for "
+            f"the codebook's {', '.join(_LABELS)}"
+        )
     author = shape.author_ids[0] if shape.author_ids else None
     signs = shape.signs or Signs()
     said, found = signs.disclosure, signs.cues

@@ -1,6 +1,6 @@
 """What everything simpler makes of the same threads: learnt from ``train``, asked about the others.
 
-Every baseline is bound by the facts that bind the model (`intimacy.classifier.possible`).
+Every baseline is bound by the facts that bind the model (`intimacy.annotation.possible`).
 """
 
 from __future__ import annotations
@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import torch
-from transformers import AutoTokenizer
 
-from intimacy.annotation import AnnotatedThread
+from intimacy.annotation import AnnotatedThread, possible
 from intimacy.backends import Batch, batches
-from intimacy.classifier import possible
 from intimacy.errors import require
 from intimacy.render import SEGMENTS, RenderConfig, Renderer
-from intimacy.training.model import POOLED, open_encoder
+from intimacy.training.model import POOLED, open_encoder, open_tokenizer
 from intimacy.training.progress import Progress
 
 Predictor = Callable[[Sequence[AnnotatedThread]], list[str]]
@@ -59,15 +57,16 @@ def frozen_encoder(
 
     Args:
         train: Labelled threads in scope.
-        encoder: transformers folder or hub name.
+        encoder: transformers folder or hub name, or a model folder.
         render: Budget of the threads.
     """
     linear = require("sklearn.linear_model", extra="train")
     pipeline = require("sklearn.pipeline", extra="train")
     scaling = require("sklearn.preprocessing", extra="train")
     selection = require("sklearn.model_selection", extra="train")
-    network = open_encoder(encoder).eval()
-    renderer = Renderer(AutoTokenizer.from_pretrained(encoder).backend_tokenizer, render)
+    tokenizer = open_tokenizer(encoder)
+    network = open_encoder(encoder, tokenizer).eval()
+    renderer = Renderer(tokenizer, render)
     classifier = pipeline.make_pipeline(
         scaling.StandardScaler(), linear.LogisticRegression(max_iter=1_000)
     )
@@ -155,7 +154,7 @@ def _decided(
     scores: npt.NDArray[np.float64], names: Sequence[str], items: Sequence[AnnotatedThread]
 ) -> list[str]:
     """The best label that the structure of each thread allows."""
-    open_ = [possible(i.thread) for i in items]
+    open_ = [possible(i.thread, list(map(str, names))) for i in items]
     mask = np.array([[name in allowed for name in names] for allowed in open_])
     return [str(names[i]) for i in np.where(mask, scores, -1.0).argmax(1)]
 

@@ -8,13 +8,11 @@ from dataclasses import replace
 import numpy as np
 import numpy.typing as npt
 
-from intimacy.annotation import OF_CREATOR, VALUES, AnnotatedThread
+from intimacy.annotation import OF_CREATOR, VALUES, AnnotatedThread, possible
 from intimacy.bundle import Errors, Manifest
-from intimacy.classifier import Classifier, possible, softmax
-from intimacy.schema import Label
+from intimacy.classifier import Classifier, softmax
 from intimacy.training.config import TrainConfig
 
-_LABELS = tuple(str(label) for label in Label)
 _TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(5.0), 91))
 _THRESHOLDS = np.linspace(0.30, 0.80, 51)
 _MIN_ANSWERED = 20
@@ -39,7 +37,7 @@ def calibrate(
     2017). The threshold is the lowest at which the answers on dev are wrong no more often than
     ``config.coverage_risk``; where none is, the highest tried.
     """
-    columns = manifest.slices()
+    columns, names = manifest.slices(), manifest.labels
     logits = classifier.logits([item.thread for item in dev]).astype(np.float64)
     scope_truth = np.array(
         [manifest.heads["scope"].index(next(iter(item.flags), "in_scope")) for item in dev]
@@ -49,16 +47,16 @@ def calibrate(
     )
     rows = [i for i, item in enumerate(dev) if item.label is not None]
     raw = logits[rows][:, columns["label"]]
-    allowed = np.array([[n in possible(dev[i].thread) for n in _LABELS] for i in rows])
+    allowed = np.array([[n in possible(dev[i].thread, names) for n in names] for i in rows])
     raw = np.where(allowed, raw, -np.inf)
-    target = np.array([[dev[i].target.get(n, 0.0) for n in _LABELS] for i in rows]) * allowed
+    target = np.array([[dev[i].target.get(n, 0.0) for n in names] for i in rows]) * allowed
     # As if the labels were as frequent on dev as the manifest declares.
     shares = target.sum(0) / target.sum()
-    declared = np.array([manifest.prior.get(n, 0.0) for n in _LABELS])
+    declared = np.array([manifest.prior.get(n, 0.0) for n in names])
     weights = target @ np.where(shares > 0, declared / shares.clip(min=1e-9), 1.0)
     temperature = _temperature(raw, target * weights[:, None])
     scores = softmax(raw / temperature)
-    truth = np.array([_LABELS.index(str(dev[i].label)) for i in rows])
+    truth = np.array([names.index(str(dev[i].label)) for i in rows])
     right = scores.argmax(1) == truth
     return replace(
         manifest,
@@ -70,19 +68,23 @@ def calibrate(
                 truth,
                 scores.argmax(1),
                 [dev[i].cluster for i in rows],
-                size=len(_LABELS),
+                size=len(names),
                 scores=scores,
             ),
-            **_errors_of_heads(classifier, dev),
+            **_errors_of_heads(classifier, manifest, dev),
         },
     )
 
 
-def _errors_of_heads(classifier: Classifier, dev: Sequence[AnnotatedThread]) -> dict[str, Errors]:
+def _errors_of_heads(
+    classifier: Classifier, manifest: Manifest, dev: Sequence[AnnotatedThread]
+) -> dict[str, Errors]:
     """Errors of the attributes, among threads in scope; of the creator's, where one speaks."""
     predictions = classifier.classify_threads([item.thread for item in dev], progress=False)
     out = {}
     for head, values in VALUES.items():
+        if head not in manifest.heads:
+            continue
         rows = [
             i
             for i, (item, found) in enumerate(zip(dev, predictions, strict=True))

@@ -118,6 +118,30 @@ communicated, not what is felt.
 """
 
 
+def draft(manifest: Manifest) -> str:
+    """The beginning of a card for a model of `IntimacyClassifier`, which knows no held-out set."""
+    made, report = manifest.training, manifest.training["report"]
+    start = made["estimator"]["base"] or "the bundled model"
+    return f"""---
+language: {manifest.language}
+library_name: intimacy
+tags: [text-classification, conversation]
+---
+# {manifest.name}
+
+A draft: what only you know stands in brackets.
+
+- Labels: {", ".join(manifest.labels)}. [What each means, and who gave them.]
+- Trained on {report["n_train"]} threads of {report["groups"]["train"]} creators [where from, under
+  which licence], starting from {start}; parameters and versions are in `manifest.json`.
+- Stopped, calibrated and its threshold chosen on {report["n_calibration"]} threads of
+  {report["groups"]["dev"]} other creators, where macro-F1 is {report["macro_f1"]:.3f} and the
+  calibration error {report["ece"]:.3f}: too good by as much as was chosen there. [Figures on
+  creators that no step has seen: `intimacy evaluate CORPUS --model PATH --report FILE`.]
+- [Intended uses, excluded uses, what it gets wrong.]
+"""
+
+
 _UNSAID = (
     "The corpus says nothing of itself: put a README.md beside its files that says where the "
     "threads come from and who labelled them."

@@ -14,7 +14,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, TypeVar
 
-from intimacy.errors import ConfigError
+from intimacy.errors import ConfigError, shown
 from intimacy.render import RenderConfig
 
 if sys.version_info >= (3, 11):
@@ -157,6 +157,9 @@ class PretrainConfig:
     seed: int = 20
 
 
+TUNES = ("full", "lora", "frozen")
+
+
 @dataclass(frozen=True, kw_only=True)
 class HeadsConfig:
     """Weights of the heads in the loss; the label counts 1."""
@@ -179,6 +182,11 @@ class TrainConfig:
     patience: int = 4
     """Epochs without a better development loss before the run stops."""
     tokens_per_batch: int = 2_048
+    tune: str = "full"
+    """``full`` changes the whole encoder, ``lora`` adapters of low rank beside its products (Hu et
+    al. 2021, arXiv:2106.09685), ``frozen`` nothing of it: only the heads learn."""
+    rank: int = 8
+    """Rank of the adapters."""
     lr: float = 1.5e-4
     lr_heads: float = 1e-3
     layer_decay: float = 0.9
@@ -213,6 +221,10 @@ class TrainConfig:
     seeds: int = 1
     """Networks to train, each from the next seed; the one with the lowest development loss is
     shipped, and the figures of all are reported."""
+
+    def __post_init__(self) -> None:
+        if self.tune not in TUNES:
+            raise ConfigError(f"tune is {shown(self.tune)}; expected one of: {', '.join(TUNES)}")
 
 
 def load(kind: type[C], source: str | Path | None) -> C:

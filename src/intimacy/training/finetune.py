@@ -18,7 +18,6 @@ from typing import Any, TypeAlias
 
 import torch
 from tokenizers import Tokenizer
-from transformers import AutoTokenizer
 
 from intimacy import audit
 from intimacy import bundle as bundles
@@ -27,14 +26,14 @@ from intimacy.annotation import AnnotatedThread, annotated_to_dict
 from intimacy.bundle import HEADS, Bundle, Manifest
 from intimacy.classifier import Classifier
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
-from intimacy.render import SPECIAL_TOKENS, Renderer
+from intimacy.render import Renderer
 from intimacy.schema import Label
 from intimacy.shelf import CHUNK, spread
 from intimacy.training import calibration, card, results
 from intimacy.training.config import TrainConfig
 from intimacy.training.export import export
 from intimacy.training.fit import fit
-from intimacy.training.model import from_encoder, load, save
+from intimacy.training.model import adapt, build, load, open_tokenizer, save, settle
 from intimacy.training.variation import Variation
 
 _Parts: TypeAlias = Mapping[str, Sequence[AnnotatedThread]]
@@ -60,7 +59,7 @@ def train(
     Args:
         corpus: JSONL file or folder, see `intimacy.corpus`.
         out: Folder to write; appears only when it is whole.
-        encoder: transformers folder or hub name, with this library's special tokens.
+        encoder: transformers folder or hub name; or a model folder, to go on from.
         config: What to do.
         name: Name of the model.
         version: Version of the model.
@@ -73,21 +72,14 @@ def train(
         ConfigError: When ``out`` holds anything but an earlier model, which is replaced.
         CorpusError: When the corpus cannot be split or lacks a label.
     """
-    if out.exists() and not (out / bundles.MANIFEST).is_file() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty and not a model folder; name another place")
+    may_write(out)
     items = corpora.open_corpus(corpus, text_root=text_root)
     parts = corpora.split(items, dev=config.dev_share, test=config.test_share, seed=config.seed)
     _check(parts)
     some = _some(parts)
     learnt = {**some, "train": parts["train"] if len(parts["train"]) > CHUNK else some["train"]}
     _warn_of_leaks(some)
-    tokenizer = AutoTokenizer.from_pretrained(encoder).backend_tokenizer
-    found = [tokenizer.id_to_token(i) for i in range(len(SPECIAL_TOKENS))]
-    if found != list(SPECIAL_TOKENS):
-        raise CorpusError(
-            f"{encoder}: the tokenizer starts with {found}; expected {list(SPECIAL_TOKENS)}. "
-            "Make one with 'intimacy distill'"
-        )
+    tokenizer = open_tokenizer(encoder)
     made = {
         "config": asdict(config),
         "encoder": Path(encoder).name,
@@ -101,13 +93,13 @@ def train(
         {"config": alike, "threads": _digest_of(parts), "device": device}
         | {"encoder": encoder, "encoder_digest": made["encoder_digest"]},
     )
-    prior = Variation(parts["train"], config).label_shares()
-    blank = Manifest(name=name, version=version, render=config.render, prior=prior)
+    blank = blank_manifest(parts["train"], config, name=name, version=version)
     networks = []
     for seed in range(config.seed, config.seed + config.seeds):
         folder = work / f"seed-{seed}"
         if not (folder / bundles.MANIFEST).is_file():
-            _one(folder, learnt, tokenizer, replace(config, seed=seed), blank, encoder, device)
+            seeded = replace(config, seed=seed)
+            make(folder, learnt, seeded, blank, tokenizer=tokenizer, encoder=encoder, device=device)
         networks.append(bundles.open_bundle(folder))
     chosen = min(networks, key=lambda bundle: float(bundle.manifest.training["dev_loss"]))
     figures = results.evaluate(chosen, networks, some, encoder=encoder)
@@ -116,7 +108,7 @@ def train(
         # Of this call: a run that was killed may have had another name.
         name=name,
         version=version,
-        files={file: bundles.digest(chosen.path / file) for file in _FILES},
+        files={file: bundles.digest(chosen.path / file) for file in FILES},
         training={
             **made,
             **chosen.manifest.training,
@@ -147,6 +139,17 @@ def train(
     return json.dumps(figures, ensure_ascii=False, indent=2)
 
 
+def may_write(out: Path) -> None:
+    """See that a model may be put there: in an empty place, or in that of an earlier model.
+
+    Raises:
+        ConfigError: When ``out`` holds anything else.
+    """
+    there = out.exists() and not (out / bundles.MANIFEST).is_file()
+    if there and (not out.is_dir() or any(out.iterdir())):
+        raise ConfigError(f"{out} is not empty and not a model folder; name another place")
+
+
 def _some(parts: _Parts) -> _Parts:
     """The parts in memory; of larger ones threads from all over, which is said."""
     for name, members in parts.items():
@@ -167,7 +170,7 @@ _RESTS = {
 }
 
 
-_FILES = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
+FILES = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
 
 
 def _digest_of(parts: _Parts) -> str:
@@ -200,24 +203,80 @@ def _workshop(out: Path, run: dict[str, Any]) -> Path:
     return work
 
 
-def _one(
+def blank_manifest(
+    train: Sequence[AnnotatedThread],
+    config: TrainConfig,
+    *,
+    name: str,
+    version: str,
+    language: str = "it",
+    labels: Sequence[Any] = tuple(map(str, Label)),
+) -> Manifest:
+    """What is known of a model before it is trained: its heads, its budget and its prior.
+
+    Attributes that nobody answered in ``train`` get no head: there would be nothing to learn.
+    """
+    heads = {
+        head: tuple(labels) if head == "label" else values
+        for head, values in HEADS.items()
+        if head in ("label", "scope") or any(_answered(item, head) for item in train)
+    }
+    prior = Variation(train, config).label_shares()
+    return Manifest(
+        name=name,
+        version=version,
+        language=language,
+        heads=heads,
+        render=config.render,
+        prior={str(label): prior.get(str(label), 0.0) for label in labels},
+    )
+
+
+def _answered(item: AnnotatedThread, head: str) -> bool:
+    return item.attributes.get(head) is not None or any(v.get(head) is not None for v in item.votes)
+
+
+def make(
     folder: Path,
     parts: _Parts,
-    tokenizer: Tokenizer,
     config: TrainConfig,
     manifest: Manifest,
+    *,
+    tokenizer: Tokenizer,
     encoder: str,
     device: str,
+    weights: Sequence[float] | None = None,
 ) -> None:
-    """One network: trained, then exported and calibrated. The manifest comes last."""
+    """One network: trained, then exported and calibrated. The manifest comes last.
+
+    Args:
+        folder: Where to; what a run that was killed left there is used.
+        parts: ``train`` to learn from and ``dev`` to choose and calibrate by.
+        config: What to do.
+        manifest: From `blank_manifest`.
+        tokenizer: From `intimacy.training.model.open_tokenizer`.
+        encoder: transformers folder or hub name; or a model folder, to go on from.
+        device: A torch device.
+        weights: What each training thread counts; None counts all alike.
+    """
     trained, renderer = folder / "trained.json", Renderer(tokenizer, config.render)
     if not trained.is_file():
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         torch.manual_seed(config.seed)
-        network = from_encoder(encoder, HEADS, dropout=config.dropout, layers=config.layers)
-        log = folder / "metrics.jsonl"
-        dev_loss = fit(network.to(device), parts["train"], parts["dev"], renderer, config, log)
+        network = build(
+            encoder,
+            manifest.heads,
+            tokenizer,
+            max_tokens=config.render.max_tokens,
+            dropout=config.dropout,
+            layers=config.layers,
+        )
+        adapt(network, tune=config.tune, rank=config.rank)
+        network.to(device)
+        train, dev, log = parts["train"], parts["dev"], folder / "metrics.jsonl"
+        dev_loss = fit(network, train, dev, renderer, config, log, weights=weights)
+        settle(network, tune=config.tune)
         save(network.to("cpu"), folder)
         tokenizer.save(str(folder / "tokenizer.json"))
         trained.write_text(json.dumps({"seed": config.seed, "dev_loss": dev_loss}), "utf-8")

@@ -5,7 +5,8 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -14,12 +15,10 @@ import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from intimacy.annotation import AnnotatedThread
+from intimacy.annotation import AnnotatedThread, possible
 from intimacy.backends import Batch
-from intimacy.bundle import HEADS, Manifest
-from intimacy.classifier import possible
+from intimacy.bundle import columns
 from intimacy.render import ModelInput, Renderer
-from intimacy.schema import Label
 from intimacy.shelf import CHUNK
 from intimacy.training import loop
 from intimacy.training.config import TrainConfig
@@ -27,7 +26,7 @@ from intimacy.training.model import ThreadModel
 from intimacy.training.progress import Progress
 from intimacy.training.variation import Variation
 
-_LABELS = tuple(str(label) for label in Label)
+Heads = Mapping[str, Sequence[Any]]
 
 
 @dataclass(frozen=True)
@@ -37,35 +36,37 @@ class _Example:
     """Head → distribution over its values; heads without a known value are absent."""
     allowed: Tensor
     """Labels that the thread's structure leaves open, as booleans."""
+    weight: float = 1.0
 
 
-def _example(item: AnnotatedThread) -> _Example:
-    allowed = torch.tensor([name in possible(item.thread) for name in _LABELS])
+def _example(item: AnnotatedThread, heads: Heads, weight: float = 1.0) -> _Example:
+    names = heads["label"]
+    allowed = torch.tensor([name in possible(item.thread, names) for name in names])
     targets: dict[str, Tensor] = {}
     scope = next(iter(item.flags), "in_scope")
-    targets["scope"] = _one_hot("scope", scope)
+    targets["scope"] = _one_hot(heads["scope"], scope)
     if not item.flags:
-        label = torch.tensor([item.target.get(name, 0.0) for name in _LABELS]) * allowed
+        label = torch.tensor([item.target.get(name, 0.0) for name in names]) * allowed
         if label.sum() > 0:
             targets["label"] = label / label.sum()
-        for head in HEADS:
-            if head not in targets and (target := _axis(item, head)) is not None:
+        for head, values in heads.items():
+            if head not in targets and (target := _axis(item, head, values)) is not None:
                 targets[head] = target
-    return _Example(item, targets, allowed)
+    return _Example(item, targets, allowed, weight)
 
 
-def _axis(item: AnnotatedThread, head: str) -> Tensor | None:
+def _axis(item: AnnotatedThread, head: str, values: Sequence[Any]) -> Tensor | None:
     """Distribution of the annotators' answers on one axis; None where nobody answered."""
     answers = [vote[head] for vote in item.votes if vote.get(head) is not None]
     if not answers and item.attributes.get(head) is not None:
         answers = [item.attributes[head]]
-    known = [_one_hot(head, answer) for answer in answers if answer in HEADS[head]]
+    known = [_one_hot(values, answer) for answer in answers if answer in values]
     return torch.stack(known).mean(0) if known else None
 
 
-def _one_hot(head: str, value: Any) -> Tensor:
-    out = torch.zeros(len(HEADS[head]))
-    out[HEADS[head].index(value)] = 1.0
+def _one_hot(values: Sequence[Any], value: Any) -> Tensor:
+    out = torch.zeros(len(values))
+    out[list(values).index(value)] = 1.0
     return out
 
 
@@ -76,13 +77,26 @@ def fit(
     renderer: Renderer,
     config: TrainConfig,
     log: Path,
+    *,
+    weights: Sequence[float] | None = None,
 ) -> float:
     """Train with early stopping on the development loss; leaves the best weights in place.
 
+    Args:
+        network: Its heads are those that are learnt.
+        train_items: Threads to learn from.
+        dev_items: Threads to choose the epoch by.
+        renderer: Turns threads into tokens.
+        config: What to do.
+        log: JSONL file for the losses.
+        weights: What each training thread counts; None counts all alike.
+
     Returns: Their loss.
     """
+    heads = network.values
+    counts = [1.0] * len(train_items) if weights is None else list(weights)
     variation = Variation(train_items, config)
-    dev = [_example(item) for item in dev_items]
+    dev = [_example(item, heads) for item in dev_items]
     dev_inputs = [renderer.render(item.thread) for item in dev_items]
     optimizer = _optimizer(network, config)
     averaged: AveragedModel | None = None
@@ -91,19 +105,22 @@ def fit(
     with Progress("train", total=config.epochs, unit="epoch", log=log) as bar:
         for epoch in range(config.epochs):
             network.train()
+            if config.tune == "frozen":
+                network.encoder.eval()
             losses = []
-            for share, n_batches, drawn in _epoch(train_items, variation, renderer, config, rng):
+            drawing = _epoch(train_items, counts, variation, renderer, heads, config, rng)
+            for share, n_batches, drawn in drawing:
                 averaged = averaged or _averaged(network, config.averaging * n_batches)
                 loop.set_rate(optimizer, (epoch + share) / config.epochs, config.warmup)
                 logits = _run(network, [inputs for _, inputs in drawn])
-                loss = _loss(logits, [example for example, _ in drawn], config)
+                loss = _loss(logits, [example for example, _ in drawn], heads, config)
                 optimizer.zero_grad(set_to_none=True)
                 loss.backward()
                 nn.utils.clip_grad_norm_(network.parameters(), 1.0)
                 optimizer.step()
                 averaged.update_parameters(network)
                 losses.append(loss.item())
-            dev_loss = _dev_loss(averaged.module, dev, dev_inputs, config)
+            dev_loss = _dev_loss(averaged.module, dev, dev_inputs, heads, config)
             mean = sum(losses) / len(losses)
             bar.step(loss=f"{mean:.3f}", dev_loss=f"{dev_loss:.3f}")
             bar.record(epoch=epoch, loss=mean, dev_loss=dev_loss)
@@ -119,8 +136,10 @@ def fit(
 
 def _epoch(
     items: Sequence[AnnotatedThread],
+    weights: Sequence[float],
     variation: Variation,
     renderer: Renderer,
+    heads: Heads,
     config: TrainConfig,
     rng: random.Random,
 ) -> Iterator[tuple[float, int, list[tuple[_Example, ModelInput]]]]:
@@ -135,7 +154,7 @@ def _epoch(
     for chunk in range(n_chunks):
         # In the order of the corpus, which is that of the disk.
         rows = sorted(order[chunk::n_chunks])
-        examples = [_example(variation.of(items[row], rng)) for row in rows]
+        examples = [_example(variation.of(items[row], rng), heads, weights[row]) for row in rows]
         inputs = [renderer.render(example.item.thread) for example in examples]
         batches = _shuffled(inputs, config.tokens_per_batch, rng)
         for number, batch in enumerate(batches):
@@ -144,22 +163,28 @@ def _epoch(
 
 
 def _optimizer(network: ThreadModel, config: TrainConfig) -> torch.optim.Optimizer:
-    """AdamW; the deeper a layer, the more carefully it is changed."""
+    """AdamW; the deeper a layer, the more carefully it is changed. Adapters of low rank learn ten
+    times as fast (Schulman et al. 2025, *LoRA Without Regret*)."""
     layers = network.encoder.config.num_hidden_layers
+    top = config.lr * (10 if config.tune == "lora" else 1)
     groups: dict[float, list[nn.Parameter]] = {}
     for name, parameter in network.named_parameters():
+        if not parameter.requires_grad:
+            continue
         if not name.startswith("encoder."):
             rate = config.lr_heads
-        elif ".layer." in name:
-            depth = int(name.split(".layer.")[1].split(".")[0])
-            rate = config.lr * config.layer_decay ** (layers - 1 - depth)
+        elif found := _LAYER.search(name):
+            rate = top * config.layer_decay ** (layers - 1 - int(found[1]))
         else:
-            rate = config.lr * config.layer_decay**layers
+            rate = top * config.layer_decay**layers
         groups.setdefault(rate, []).append(parameter)
     return torch.optim.AdamW(
         [{"params": params, "lr": rate, "peak": rate} for rate, params in groups.items()],
         weight_decay=config.weight_decay,
     )
+
+
+_LAYER = re.compile(r"\.layers?\.(\d+)\.")
 
 
 def _averaged(network: ThreadModel, steps: float) -> AveragedModel:
@@ -194,12 +219,13 @@ def _run(network: ThreadModel, inputs: list[ModelInput]) -> Tensor:
     return logits.float().cpu()
 
 
-def _loss(logits: Tensor, examples: Sequence[_Example], config: TrainConfig) -> Tensor:
+def _loss(
+    logits: Tensor, examples: Sequence[_Example], heads: Heads, config: TrainConfig
+) -> Tensor:
     """Soft cross-entropy of every head over the threads that have a target for it."""
-    columns = Manifest(name="", version="").slices()
     weights = {"label": 1.0, "scope": config.heads.scope}
     total = logits.new_zeros(())
-    for head, where in columns.items():
+    for head, where in columns(heads).items():
         rows = [i for i, e in enumerate(examples) if head in e.targets]
         if not rows:
             continue
@@ -208,7 +234,9 @@ def _loss(logits: Tensor, examples: Sequence[_Example], config: TrainConfig) -> 
             allowed = torch.stack([examples[i].allowed for i in rows])
             raw = raw.masked_fill(~allowed, -1e4)
         target = torch.stack([examples[i].targets[head] for i in rows])
-        loss = nn.functional.cross_entropy(raw, target)
+        each = nn.functional.cross_entropy(raw, target, reduction="none")
+        counts = torch.tensor([examples[i].weight for i in rows])
+        loss = (each * counts).sum() / counts.sum().clamp(min=1e-9)
         total = total + weights.get(head, config.heads.axes) * loss
     return total
 
@@ -218,6 +246,7 @@ def _dev_loss(
     network: ThreadModel,
     examples: Sequence[_Example],
     inputs: Sequence[ModelInput],
+    heads: Heads,
     config: TrainConfig,
 ) -> float:
     """Loss of label and scope on the development threads."""
@@ -227,4 +256,4 @@ def _dev_loss(
         [_run(network, [inputs[i] for i in order[s : s + 16]]) for s in range(0, len(order), 16)]
     )
     only = replace(config, heads=replace(config.heads, axes=0.0))
-    return float(_loss(logits, [examples[i] for i in order], only))
+    return float(_loss(logits, [examples[i] for i in order], heads, only))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from safetensors.torch import load_file, save_file
+from tokenizers import AddedToken, Tokenizer
 from torch import Tensor, nn
-from transformers import MODEL_MAPPING, AutoConfig, AutoModel
+from transformers import MODEL_MAPPING, AutoConfig, AutoModel, AutoTokenizer
 
 from intimacy.backends import Batch
-from intimacy.bundle import columns
-from intimacy.errors import BundleError, ConfigError
-from intimacy.render import SEGMENTS
+from intimacy.bundle import MANIFEST, columns, open_bundle
+from intimacy.errors import BundleError, ConfigError, require
+from intimacy.render import SEGMENTS, TAGS
 
 POOLED = ("all", "caption", "follower", "creator")
 """Mean-pooled views of the thread, side by side: what each side says is kept apart."""
@@ -37,6 +39,7 @@ class ThreadModel(nn.Module):
         self.encoder = encoder
         self.dropout = nn.Dropout(dropout)
         self.mix = nn.Linear(len(POOLED) * width, width)
+        self.values = {head: tuple(values) for head, values in heads.items()}
         self.heads = nn.Linear(width, sum(len(values) for values in heads.values()))
         self.labels = columns(heads)["label"]
 
@@ -90,16 +93,47 @@ class ThreadModel(nn.Module):
         return mixed
 
 
-def open_encoder(source: str, *, layers: int = 0) -> Any:
+def open_tokenizer(source: str) -> Tokenizer:
+    """The tokenizer of an encoder or of a model folder, with a token for every role.
+
+    Raises:
+        ConfigError: When the encoder has none that runs without Python (a "fast" one).
+    """
+    if is_bundle(source):
+        return open_bundle(source).tokenizer()
+    tokenizer: Tokenizer | None = getattr(
+        AutoTokenizer.from_pretrained(source), "backend_tokenizer", None
+    )
+    if tokenizer is None:
+        raise ConfigError(
+            f"{source}: its tokenizer is written in Python; expected one of the 'fast' ones, "
+            "with a tokenizer.json"
+        )
+    missing = [token for token in TAGS.values() if tokenizer.token_to_id(token) is None]
+    tokenizer.add_special_tokens([AddedToken(token, normalized=False) for token in missing])
+    return tokenizer
+
+
+def is_bundle(source: str | Path) -> bool:
+    """Whether it is a model folder, with heads, rather than an encoder."""
+    return (Path(source) / MANIFEST).is_file()
+
+
+def open_encoder(source: str, tokenizer: Tokenizer, *, layers: int = 0) -> Any:
     """A transformers encoder by path or hub name, in single precision, without a pooler.
 
     Args:
-        source: Folder or hub name.
+        source: Folder or hub name; of a model folder, its encoder.
+        tokenizer: From `open_tokenizer`; the encoder gets an embedding for each of its tokens.
         layers: How many to keep, from the bottom; 0 keeps all.
 
     Raises:
         ConfigError: When it has not so many.
     """
+    if is_bundle(source):
+        if layers:
+            raise ConfigError(f"layers is {layers}; a model folder keeps those it has: expected 0")
+        return open_model(source).encoder
     config = AutoConfig.from_pretrained(source)
     network = MODEL_MAPPING[type(config)]
     takes = inspect.signature(network).parameters
@@ -115,20 +149,92 @@ def open_encoder(source: str, *, layers: int = 0) -> Any:
         # It regularises little beside the dropout of the states, and costs a sixth of a step here.
         options["attention_probs_dropout_prob"] = 0.0
     # Plain attention: the fused one has no ONNX counterpart worth having at this size.
-    return AutoModel.from_pretrained(
+    encoder = AutoModel.from_pretrained(
         source, dtype=torch.float32, attn_implementation="eager", **options
     )
+    if tokenizer.get_vocab_size() > encoder.get_input_embeddings().num_embeddings:
+        encoder.resize_token_embeddings(tokenizer.get_vocab_size())
+    return encoder
 
 
-def from_encoder(
+def build(
     source: str,
     heads: Mapping[str, Sequence[Any]],
+    tokenizer: Tokenizer,
     *,
+    max_tokens: int,
     dropout: float = 0.1,
     layers: int = 0,
 ) -> ThreadModel:
-    """Fresh heads on a transformers encoder, see `open_encoder`."""
-    return ThreadModel(open_encoder(source, layers=layers), heads, dropout=dropout)
+    """Heads on a transformers encoder, see `open_encoder`; a model folder brings those it has.
+
+    Args:
+        source: Folder or hub name.
+        heads: Head → its values. Heads that a model folder has with the same values go on from
+            there, the others are fresh.
+        tokenizer: From `open_tokenizer`.
+        max_tokens: Length of the longest thread.
+        dropout: Share of the states hidden in training.
+        layers: How many to keep, from the bottom; 0 keeps all.
+
+    Raises:
+        ConfigError: When the encoder has not so many layers, or cannot read so many tokens.
+    """
+    encoder = open_encoder(source, tokenizer, layers=layers)
+    if (limit := _positions(encoder.config)) < max_tokens:
+        raise ConfigError(
+            f"{source} reads at most {limit} tokens, render.max_tokens is {max_tokens}; "
+            f"expected {limit} or fewer"
+        )
+    model = ThreadModel(encoder, heads, dropout=dropout)
+    if is_bundle(source):
+        _take_over(model, open_model(source))
+    return model
+
+
+def _positions(config: Any) -> int:
+    """Tokens that an encoder has positions for; RoBERTa counts them from behind its padding."""
+    limit = getattr(config, "max_position_embeddings", None) or sys.maxsize
+    behind = "roberta" in config.model_type or config.model_type == "camembert"
+    return int(limit) - (config.pad_token_id + 1 if behind else 0)
+
+
+@torch.no_grad()
+def _take_over(model: ThreadModel, trained: ThreadModel) -> None:
+    """Copy what lies above the encoder, as far as it answers the same questions."""
+    model.mix.load_state_dict(trained.mix.state_dict())
+    new, old = columns(model.values), columns(trained.values)
+    for head in new:
+        if model.values[head] == trained.values.get(head):
+            model.heads.weight[new[head]] = trained.heads.weight[old[head]]
+            model.heads.bias[new[head]] = trained.heads.bias[old[head]]
+
+
+def open_model(source: str | Path) -> ThreadModel:
+    """The network of a model folder, ready to be trained further."""
+    bundle = open_bundle(source)
+    return load(bundle.path, bundle.manifest.heads)
+
+
+def adapt(model: ThreadModel, *, tune: str, rank: int) -> None:
+    """Leave only that of the encoder to be trained which ``tune`` says, see `TrainConfig.tune`.
+
+    Raises:
+        MissingExtraError: When adapters are asked for and peft is not installed.
+    """
+    if tune == "frozen":
+        model.encoder.requires_grad_(False)
+    elif tune == "lora":
+        peft = require("peft", extra="train")
+        config = peft.LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear")
+        model.encoder = peft.get_peft_model(model.encoder, config)
+
+
+def settle(model: ThreadModel, *, tune: str) -> None:
+    """Make a plain encoder of an adapted one: adapters are added into its weights."""
+    if tune == "lora":
+        model.encoder = model.encoder.merge_and_unload()
+    model.encoder.requires_grad_(True)
 
 
 def save(model: ThreadModel, folder: Path) -> None:

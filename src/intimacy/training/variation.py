@@ -31,6 +31,9 @@ class Variation:
 
     def __init__(self, items: Sequence[AnnotatedThread], config: TrainConfig) -> None:
         self._config = config
+        self._labels = sorted({name for i in items for name in i.target})
+        # What captions and answers mean is known of the codebook's labels alone.
+        self._codebook = set(self._labels) <= set(map(str, Label))
         self._items = items
         items = spread(items)  # Captions and tokens of so many are varied enough.
         self._captions = sorted({i.thread.post.text for i in items if i.thread.post.text})
@@ -54,12 +57,13 @@ class Variation:
 
     def label_shares(self) -> dict[str, float]:
         """Shares of the labels among the variations, which is what a model learns to expect."""
-        totals = {str(label): 0.0 for label in Label}
+        totals = dict.fromkeys(map(str, Label) if self._codebook else self._labels, 0.0)
         for item in self._items:
             lost = self._config.unanswered if hangs_on_answer(item) else 0.0
             for name, share in item.target.items():
                 totals[name] += (1 - lost) * share
-            totals[str(Label.INTERACTIVE)] += lost
+            if lost:
+                totals[str(Label.INTERACTIVE)] += lost
         whole = sum(totals.values())
         return {name: value / whole for name, value in totals.items()}
 
@@ -97,7 +101,7 @@ class Variation:
         self, item: AnnotatedThread, caption: str | None, rng: random.Random
     ) -> str | None:
         config = self._config
-        if not _needs_caption(item):
+        if self._codebook and not _needs_caption(item):
             draw = rng.random()
             if draw < config.drop_caption:
                 return None

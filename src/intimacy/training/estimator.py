@@ -1,0 +1,481 @@
+"""`IntimacyClassifier`: fine-tuning behind the contract of scikit-learn.
+
+It trains, exports, calibrates and stores by the same functions as `intimacy train`, and what it
+learns is the same model folder; this is the door for notebooks, grids and cross-validation.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+import tempfile
+import warnings
+import weakref
+from collections import Counter
+from collections.abc import Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils.validation import check_is_fitted
+
+from intimacy import bundle as bundles
+from intimacy import evaluation
+from intimacy import text as texts
+from intimacy.annotation import FLAGS, AnnotatedThread
+from intimacy.classifier import Classifier
+from intimacy.errors import ConfigError, CorpusError, IntimacyWarning, shown
+from intimacy.intake import as_thread
+from intimacy.prediction import Prediction
+from intimacy.render import RenderConfig
+from intimacy.schema import Label, label_of
+from intimacy.training import card, finetune
+from intimacy.training.config import TrainConfig
+from intimacy.training.model import open_tokenizer
+
+_CODEBOOK = tuple(map(str, Label))
+_ASKED = 200
+"""Threads whose language is looked at."""
+
+
+class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A transformer fine-tuned on labelled threads, as a scikit-learn classifier.
+
+    ``fit`` always holds out a calibration part, whole creators at a time: it stops the training,
+    calibrates the scores and sets the threshold, and is reported in ``report_``. Measure on other
+    creators than those given to ``fit``.
+
+    Args:
+        base: What to start from: None is the bundled model; or the path of a model folder; or the
+            path or hub name of a transformers encoder with a fast tokenizer.
+        tune: ``full``, ``lora`` or ``frozen``, see `intimacy.training.config.TrainConfig`.
+        epochs: Passes over the threads, at most.
+        patience: Epochs without a better calibration loss before it stops.
+        lr: Rate of the top layer of the encoder.
+        lr_heads: Rate of the heads.
+        layers: Layers of an encoder to keep, from the bottom; 0 keeps all.
+        rank: Rank of LoRA adapters.
+        max_tokens: Budget of a thread.
+        calibration_share: Share of the threads held out, in (0, 1).
+        coverage_risk: Error rate that abstention aims at among what it answers.
+        language: Of the threads, as ISO 639-1. Only for ``it`` foreign threads are set apart.
+        random_state: Seed of everything.
+        device: A torch device.
+
+    Attributes:
+        classes_: The classes, sorted; order of the columns of `predict_proba`.
+        report_: What the run did and how well the calibration part is read (it was chosen by
+            that part: too good by as much).
+    """
+
+    def __init__(
+        self,
+        base: str | Path | None = None,
+        *,
+        tune: str = "full",
+        epochs: int = 12,
+        patience: int = 4,
+        lr: float = 1.5e-4,
+        lr_heads: float = 1e-3,
+        layers: int = 0,
+        rank: int = 8,
+        max_tokens: int = 256,
+        calibration_share: float = 0.15,
+        coverage_risk: float = 0.1,
+        language: str = "it",
+        random_state: int = 0,
+        device: str = "cpu",
+    ) -> None:
+        self.base = base
+        self.tune = tune
+        self.epochs = epochs
+        self.patience = patience
+        self.lr = lr
+        self.lr_heads = lr_heads
+        self.layers = layers
+        self.rank = rank
+        self.max_tokens = max_tokens
+        self.calibration_share = calibration_share
+        self.coverage_risk = coverage_risk
+        self.language = language
+        self.random_state = random_state
+        self.device = device
+
+    # -- learning
+
+    def fit(
+        self,
+        X: Iterable[Any],
+        y: Iterable[Any] | None = None,
+        *,
+        groups: Iterable[Hashable] | None = None,
+        sample_weight: Iterable[float] | None = None,
+    ) -> IntimacyClassifier:
+        """Train, calibrate, report.
+
+        Args:
+            X: Threads, anything that `intimacy.classify_thread` takes; or `AnnotatedThread`, whose
+                attributes are learnt beside the label.
+            y: A label each; or a distribution each, ``{label: share}``; or ``"out_of_scope"`` or
+                ``"not_italian"`` for what has none. None takes the labels of the threads.
+            groups: Who wrote it, one each: a group is held out whole. None takes the creators of
+                the threads; threads without one stand for themselves.
+            sample_weight: What each thread counts, 0 or more.
+
+        Raises:
+            ThreadError: When an item is no thread.
+            CorpusError: When labels are missing, or there is too little to hold something out.
+            ConfigError: When a parameter or the length of an argument is wrong.
+        """
+        items, values = _labelled(X, y)
+        self.classes_ = _classes(values)
+        if len(self.classes_) < 2:
+            raise CorpusError(
+                f"{len(items)} threads of {len(self.classes_)} class; expected at least 2 classes"
+            )
+        names = [str(c) for c in self.classes_]
+        # The codebook's own order, where it is the codebook.
+        names = [n for n in _CODEBOOK if n in names] if set(names) <= set(_CODEBOOK) else names
+        self._speak_of(items)
+        config, source = self._config(), self._source()
+        weights = _numbers(sample_weight, len(items))
+        held = _held_out(
+            items, _groups(groups, items), share=self.calibration_share, seed=self.random_state
+        )
+        parts = {
+            "train": [item for item, out in zip(items, held, strict=True) if not out],
+            "dev": [item for item, out in zip(items, held, strict=True) if out],
+        }
+        rest = None if weights is None else [w for w, o in zip(weights, held, strict=True) if not o]
+        manifest = finetune.blank_manifest(
+            parts["train"],
+            config,
+            name="intimacy-classifier",
+            version="0",
+            language=self.language,
+            labels=names,
+        )
+        folder = _Folder()
+        finetune.make(
+            folder.path,
+            parts,
+            config,
+            manifest,
+            tokenizer=open_tokenizer(source),
+            encoder=source,
+            device=self.device,
+            weights=rest,
+        )
+        self._open(folder)
+        self.report_ = self._measured(parts)
+        return self
+
+    def _config(self) -> TrainConfig:
+        return TrainConfig(
+            render=RenderConfig(max_tokens=self.max_tokens),
+            layers=self.layers,
+            epochs=self.epochs,
+            patience=self.patience,
+            tune=self.tune,
+            rank=self.rank,
+            lr=self.lr,
+            lr_heads=self.lr_heads,
+            coverage_risk=self.coverage_risk,
+            seed=self.random_state,
+        )
+
+    def _source(self) -> str:
+        return str(bundles.bundled_path() if self.base is None else self.base)
+
+    def _speak_of(self, items: Sequence[AnnotatedThread]) -> None:
+        """Warn where the language of the threads is not the one that the library is made for."""
+        sample = [texts.language(" ".join(t.text for t in i.thread.turns)) for i in items[:_ASKED]]
+        proven = [code for code in sample if code is not None]
+        found = Counter(proven).most_common(1)[0][0] if proven else self.language
+        if found != self.language:
+            warnings.warn(
+                f"most of the threads read as {found!r}, language is {self.language!r}; pass "
+                f"language={found!r}, or foreign threads are set apart and get no label",
+                IntimacyWarning,
+                stacklevel=3,
+            )
+        elif self.language != "it":
+            warnings.warn(
+                f"language is {self.language!r}: the bundled model, masks, cues and profiles are "
+                "made for Italian and were measured on nothing else; trust what you measure",
+                IntimacyWarning,
+                stacklevel=3,
+            )
+
+    def _measured(self, parts: Mapping[str, Sequence[AnnotatedThread]]) -> dict[str, Any]:
+        inside = [item for item in parts["dev"] if item.label is not None]
+        truth = np.array([str(item.label) for item in inside])
+        scores = self._scores([item.thread for item in inside])
+        said = np.array([str(c) for c in self.classes_])[scores.argmax(1)]
+        manifest = self.classifier_.manifest
+        return {
+            "n_train": len(parts["train"]),
+            "n_calibration": len(parts["dev"]),
+            "groups": {name: len({i.cluster for i in part}) for name, part in parts.items()},
+            "macro_f1": evaluation.macro_f1(truth.tolist(), said.tolist(), manifest.labels),
+            "accuracy": float((said == truth).mean()),
+            "ece": evaluation.calibration_error(scores.max(1), said == truth),
+            "temperature": manifest.temperature,
+            "threshold": manifest.threshold,
+            "loss": manifest.training["dev_loss"],
+        }
+
+    # -- telling
+
+    @property
+    def classifier_(self) -> Classifier:
+        """What `intimacy.classify_threads` takes as ``model=``: labels, reasons, evidence.
+
+        Raises:
+            sklearn.exceptions.NotFittedError: Before ``fit``.
+        """
+        check_is_fitted(self, "_folder")
+        return self._classifier
+
+    def classify(self, X: Iterable[Any], *, evidence: bool = False) -> list[Prediction]:
+        """Predictions as `intimacy.classify_threads` gives them: they may abstain and say why."""
+        found = self.classifier_
+        return found.classify_threads(_listed(X), evidence=evidence, progress=False)
+
+    def predict_proba(self, X: Iterable[Any]) -> npt.NDArray[np.float64]:
+        """Calibrated scores, shape ``(n, classes)``, in the order of ``classes_``.
+
+        Threads that no model can read (no text) get the shares of the classes in training.
+        """
+        check_is_fitted(self, "_folder")
+        return self._scores([as_thread(item, n) for n, item in enumerate(_listed(X))])
+
+    def predict(self, X: Iterable[Any]) -> npt.NDArray[Any]:
+        """The class of the best score for every thread, shape ``(n,)``; it never abstains."""
+        best = self.predict_proba(X).argmax(1)
+        classes: npt.NDArray[Any] = self.classes_
+        return classes[best]
+
+    def _scores(self, threads: Sequence[Any]) -> npt.NDArray[np.float64]:
+        classifier = self.classifier_
+        prior = classifier.manifest.prior
+        found = classifier.classify_threads(threads, progress=False)
+        rows = [[(p.scores or prior)[str(c)] for c in self.classes_] for p in found]
+        return np.asarray(rows, dtype=np.float64).reshape(len(rows), len(self.classes_))
+
+    # -- keeping
+
+    def save_pretrained(self, path: str | Path) -> Path:
+        """Write the model folder: safetensors, ONNX, JSON and a card; `from_pretrained` reads it.
+
+        Raises:
+            ConfigError: When ``path`` holds anything but an earlier model, which is replaced.
+        """
+        out, source = Path(path), self.classifier_.bundle
+        finetune.may_write(out)
+        params = {k: str(v) if isinstance(v, Path) else v for k, v in self.get_params().items()}
+        manifest = replace(
+            source.manifest,
+            files={name: bundles.digest(source.path / name) for name in finetune.FILES},
+            training={
+                **source.manifest.training,
+                "estimator": params,
+                "classes": self.classes_.tolist(),
+                "report": self.report_,
+            },
+        )
+        draft = out.with_name(f".{out.name}.partial")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(source.path, draft)
+        bundles.write_manifest(draft, manifest)
+        (draft / "README.md").write_text(card.draft(manifest), "utf-8")
+        shutil.rmtree(out, ignore_errors=True)
+        draft.replace(out)
+        return out
+
+    @classmethod
+    def from_pretrained(cls, path: str | Path) -> IntimacyClassifier:
+        """A fitted classifier out of a model folder, of ``save_pretrained`` or `intimacy train`.
+
+        Raises:
+            BundleError: When the folder is missing, incomplete or damaged.
+        """
+        found = bundles.open_bundle(path)
+        training = found.manifest.training
+        made = cls(**training.get("estimator", {"base": str(path)}))
+        made.classes_ = np.array(training.get("classes", sorted(found.manifest.labels)))
+        made.report_ = training.get("report", {})
+        made._open(_Folder(copy_of=found.path))
+        return made
+
+    def _open(self, folder: _Folder) -> None:
+        self._folder = folder
+        self._classifier = Classifier(bundles.open_bundle(folder.path))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_classifier", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if "_folder" in state:
+            self._open(state["_folder"])
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.non_deterministic = False
+        return tags
+
+
+# -- what it is given
+
+
+def _listed(X: Iterable[Any]) -> list[Any]:
+    if isinstance(X, (str, bytes, Mapping)) or hasattr(X, "columns"):
+        raise ConfigError(
+            f"X is a {type(X).__name__}; expected a list of threads. A frame of comments is read "
+            "with intimacy.read_export"
+        )
+    return list(X)
+
+
+def _labelled(
+    X: Iterable[Any], y: Iterable[Any] | None
+) -> tuple[list[AnnotatedThread], list[Hashable]]:
+    """Threads with their labels as targets, and the classes that were named."""
+    given = _listed(X)
+    if not given:
+        raise CorpusError("X is empty; expected labelled threads")
+    known = [item if isinstance(item, AnnotatedThread) else None for item in given]
+    if y is None:
+        if missing := sum(item is None for item in known):
+            raise CorpusError(f"y is None, and {missing} threads bring no label; pass y")
+        answers: list[Any] = [
+            next(iter(i.flags), None) if i.label is None else dict(i.target) or str(i.label)
+            for i in known
+            if i is not None
+        ]
+    else:
+        answers = list(y.tolist() if isinstance(y, np.ndarray) else y)
+    if len(answers) != len(given):
+        raise ConfigError(f"{len(given)} threads and {len(answers)} labels; expected one each")
+    items, values = [], []
+    for number, (thing, answer) in enumerate(zip(given, answers, strict=True)):
+        target = _distribution(answer, number)
+        values += [] if target is None else list(target)
+        base = known[number] or AnnotatedThread(thread=as_thread(thing, number), label=None)
+        kept = {k: v for k, v in base.attributes.items() if k != "flags"}
+        if target is None:
+            flagged = kept | {"flags": [answer]}
+            items.append(replace(base, label=None, target={}, attributes=flagged))
+            continue
+        label = label_of(str(max(target, key=target.__getitem__)))
+        shares = {str(k): v for k, v in target.items() if v}
+        items.append(replace(base, label=label, target=shares, attributes=kept))
+    return items, values
+
+
+def _distribution(answer: Any, number: int) -> dict[Hashable, float] | None:
+    """Shares of the classes that an answer gives; None for what is flagged."""
+    if isinstance(answer, Mapping):
+        numbers = all(isinstance(v, (int, float)) and v >= 0 for v in answer.values())
+        whole = sum(answer.values()) if numbers else 0
+        if not 0.99 <= whole <= 1.01:
+            raise ConfigError(f"y[{number}] is no distribution; expected shares that sum to 1")
+        return {k: v / whole for k, v in answer.items()}
+    if answer is None or answer != answer:
+        raise CorpusError(
+            f"y[{number}] is {shown(answer)}; expected a label, or one of: {', '.join(FLAGS)}"
+        )
+    return None if answer in FLAGS else {answer: 1.0}
+
+
+def _classes(values: Sequence[Hashable]) -> npt.NDArray[Any]:
+    try:
+        return np.array(sorted(set(values)))  # type: ignore[type-var]
+    except TypeError as exc:
+        raise ConfigError("y mixes numbers and words; expected labels of one kind") from exc
+
+
+def _numbers(values: Iterable[float] | None, n: int) -> list[float] | None:
+    if values is None:
+        return None
+    found = [float(v) for v in values]
+    if len(found) != n or not all(np.isfinite(v) and v >= 0 for v in found) or not sum(found):
+        raise ConfigError(
+            f"sample_weight has {len(found)} values for {n} threads; expected one each, finite, "
+            "0 or more, not all 0"
+        )
+    return found
+
+
+def _groups(groups: Iterable[Hashable] | None, items: Sequence[AnnotatedThread]) -> list[Hashable]:
+    if groups is None:
+        return [i.persona or i.thread.post.creator_id or f"#{n}" for n, i in enumerate(items)]
+    found = list(groups)
+    if len(found) != len(items):
+        raise ConfigError(f"{len(items)} threads and {len(found)} groups; expected one each")
+    return found
+
+
+def _held_out(
+    items: Sequence[AnnotatedThread], groups: Sequence[Hashable], *, share: float, seed: int
+) -> list[bool]:
+    """Whether each thread is held out: groups in the order of a hash, until there are enough.
+
+    A group is passed over where one of its labels would be left without a thread to learn from.
+    """
+    if not 0 < share < 1:
+        raise ConfigError(f"calibration_share is {share}; expected a fraction between 0 and 1")
+    members: dict[Hashable, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    left = Counter(str(item.label) for item in items)
+    held = [False] * len(items)
+    order = sorted(members, key=lambda g: hashlib.sha256(f"{seed}{g}".encode()).digest())
+    for group in order:
+        if sum(held) >= share * len(items):
+            break
+        rows = members[group]
+        taken = Counter(str(items[row].label) for row in rows)
+        if all(left[name] > n for name, n in taken.items()):
+            left -= taken
+            for row in rows:
+                held[row] = True
+    if not any(out and items[row].label is not None for row, out in enumerate(held)):
+        raise CorpusError(
+            f"{len(items)} threads of {len(members)} creators leave nothing to calibrate on; "
+            "expected labelled threads of at least 2 creators (groups=), each label with 2 of them"
+        )
+    return held
+
+
+@dataclass
+class _Folder:
+    """A model folder of its own, which goes when nobody holds it; travels as its files."""
+
+    copy_of: Path | None = None
+
+    def __post_init__(self) -> None:
+        place = tempfile.mkdtemp(prefix="intimacy-")
+        weakref.finalize(self, shutil.rmtree, place, ignore_errors=True)
+        self.path = Path(place) / "model"
+        if self.copy_of is None:
+            self.path.mkdir()
+        else:
+            shutil.copytree(self.copy_of, self.path)
+
+    def __getstate__(self) -> dict[str, bytes]:
+        return {file.name: file.read_bytes() for file in sorted(self.path.iterdir())}
+
+    def __setstate__(self, files: Mapping[str, bytes]) -> None:
+        self.copy_of = None
+        self.__post_init__()
+        for name, content in files.items():
+            (self.path / name).write_bytes(content)
