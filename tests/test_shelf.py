@@ -14,6 +14,7 @@ from conftest import ROOT
 import intimacy
 from intimacy import corpus, store
 from intimacy.annotation import AnnotatedThread
+from intimacy.bundle import HEADS
 from intimacy.errors import CorpusError, IntimacyWarning, SourceError
 from intimacy.shelf import Corpus, spread
 
@@ -93,7 +94,8 @@ def drawn(
 ) -> list[tuple[float, int, list[tuple[str, list[int]]]]]:
     """What one epoch trains on, by id and tokens."""
     config = TrainConfig()
-    epoch = fit._epoch(items, Variation(items, config), renderer, config, random.Random(seed))
+    variation, rng = Variation(items, config), random.Random(seed)
+    epoch = fit._epoch(items, [1.0] * len(items), variation, renderer, HEADS, config, rng)
     return [
         (share, n, [(example.item.thread.id, list(inputs.ids)) for example, inputs in batch])
         for share, n, batch in epoch
@@ -231,10 +233,12 @@ def test_a_model_is_trained_on_parquet_in_chunks(
 
 MEASURED = """
 import random, re, resource, sys
+from array import array
 from dataclasses import replace
 from pathlib import Path
 import intimacy
 from intimacy import corpus
+from intimacy.bundle import HEADS
 from intimacy.classifier import load_model
 from intimacy.render import Renderer
 from intimacy.training import fit
@@ -247,7 +251,8 @@ renderer = Renderer(bundle.tokenizer(), bundle.manifest.render)
 known = intimacy.load_corpus()
 
 def epoch(items):
-    drawn = fit._epoch(items, Variation(items, config), renderer, config, random.Random(0))
+    variation, ones = Variation(items, config), array("d", [1.0]) * len(items)
+    drawn = fit._epoch(items, ones, variation, renderer, HEADS, config, random.Random(0))
     return sum(len(batch) for _, _, batch in drawn)
 
 def peak():

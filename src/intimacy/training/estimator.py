@@ -6,7 +6,6 @@ learns is the same model folder; this is the door for notebooks, grids and cross
 
 from __future__ import annotations
 
-import hashlib
 import shutil
 import tempfile
 import warnings
@@ -25,16 +24,24 @@ from sklearn.utils.validation import check_is_fitted
 from intimacy import bundle as bundles
 from intimacy import evaluation
 from intimacy import text as texts
-from intimacy.annotation import FLAGS, AnnotatedThread
+from intimacy.annotation import AnnotatedThread
 from intimacy.classifier import Classifier
-from intimacy.errors import ConfigError, CorpusError, IntimacyWarning, shown
+from intimacy.errors import CorpusError, IntimacyWarning
 from intimacy.intake import as_thread
 from intimacy.prediction import Prediction
 from intimacy.render import RenderConfig
-from intimacy.schema import Label, label_of
+from intimacy.schema import Label
 from intimacy.training import card, finetune
 from intimacy.training.config import TrainConfig
 from intimacy.training.model import open_tokenizer
+from intimacy.training.supervision import (
+    as_list,
+    classes_of,
+    groups_of,
+    held_out,
+    labelled,
+    weights_of,
+)
 
 _CODEBOOK = tuple(map(str, Label))
 _ASKED = 200
@@ -130,8 +137,8 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             CorpusError: When labels are missing, or there is too little to hold something out.
             ConfigError: When a parameter or the length of an argument is wrong.
         """
-        items, values = _labelled(X, y)
-        self.classes_ = _classes(values)
+        items, values = labelled(X, y)
+        self.classes_ = classes_of(values)
         if len(self.classes_) < 2:
             raise CorpusError(
                 f"{len(items)} threads of {len(self.classes_)} class; expected at least 2 classes"
@@ -141,9 +148,9 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = [n for n in _CODEBOOK if n in names] if set(names) <= set(_CODEBOOK) else names
         self._speak_of(items)
         config, source = self._config(), self._source()
-        weights = _numbers(sample_weight, len(items))
-        held = _held_out(
-            items, _groups(groups, items), share=self.calibration_share, seed=self.random_state
+        weights = weights_of(sample_weight, len(items))
+        held = held_out(
+            items, groups_of(groups, items), share=self.calibration_share, seed=self.random_state
         )
         parts = {
             "train": [item for item, out in zip(items, held, strict=True) if not out],
@@ -243,7 +250,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def classify(self, X: Iterable[Any], *, evidence: bool = False) -> list[Prediction]:
         """Predictions as `intimacy.classify_threads` gives them: they may abstain and say why."""
         found = self.classifier_
-        return found.classify_threads(_listed(X), evidence=evidence, progress=False)
+        return found.classify_threads(as_list(X), evidence=evidence, progress=False)
 
     def predict_proba(self, X: Iterable[Any]) -> npt.NDArray[np.float64]:
         """Calibrated scores, shape ``(n, classes)``, in the order of ``classes_``.
@@ -251,7 +258,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         Threads that no model can read (no text) get the shares of the classes in training.
         """
         check_is_fitted(self, "_folder")
-        return self._scores([as_thread(item, n) for n, item in enumerate(_listed(X))])
+        return self._scores([as_thread(item, n) for n, item in enumerate(as_list(X))])
 
     def predict(self, X: Iterable[Any]) -> npt.NDArray[Any]:
         """The class of the best score for every thread, shape ``(n,)``; it never abstains."""
@@ -331,129 +338,6 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.one_d_array = True
         tags.non_deterministic = False
         return tags
-
-
-# -- what it is given
-
-
-def _listed(X: Iterable[Any]) -> list[Any]:
-    if isinstance(X, (str, bytes, Mapping)) or hasattr(X, "columns"):
-        raise ConfigError(
-            f"X is a {type(X).__name__}; expected a list of threads. A frame of comments is read "
-            "with intimacy.read_export"
-        )
-    return list(X)
-
-
-def _labelled(
-    X: Iterable[Any], y: Iterable[Any] | None
-) -> tuple[list[AnnotatedThread], list[Hashable]]:
-    """Threads with their labels as targets, and the classes that were named."""
-    given = _listed(X)
-    if not given:
-        raise CorpusError("X is empty; expected labelled threads")
-    known = [item if isinstance(item, AnnotatedThread) else None for item in given]
-    if y is None:
-        if missing := sum(item is None for item in known):
-            raise CorpusError(f"y is None, and {missing} threads bring no label; pass y")
-        answers: list[Any] = [
-            next(iter(i.flags), None) if i.label is None else dict(i.target) or str(i.label)
-            for i in known
-            if i is not None
-        ]
-    else:
-        answers = list(y.tolist() if isinstance(y, np.ndarray) else y)
-    if len(answers) != len(given):
-        raise ConfigError(f"{len(given)} threads and {len(answers)} labels; expected one each")
-    items, values = [], []
-    for number, (thing, answer) in enumerate(zip(given, answers, strict=True)):
-        target = _distribution(answer, number)
-        values += [] if target is None else list(target)
-        base = known[number] or AnnotatedThread(thread=as_thread(thing, number), label=None)
-        kept = {k: v for k, v in base.attributes.items() if k != "flags"}
-        if target is None:
-            flagged = kept | {"flags": [answer]}
-            items.append(replace(base, label=None, target={}, attributes=flagged))
-            continue
-        label = label_of(str(max(target, key=target.__getitem__)))
-        shares = {str(k): v for k, v in target.items() if v}
-        items.append(replace(base, label=label, target=shares, attributes=kept))
-    return items, values
-
-
-def _distribution(answer: Any, number: int) -> dict[Hashable, float] | None:
-    """Shares of the classes that an answer gives; None for what is flagged."""
-    if isinstance(answer, Mapping):
-        numbers = all(isinstance(v, (int, float)) and v >= 0 for v in answer.values())
-        whole = sum(answer.values()) if numbers else 0
-        if not 0.99 <= whole <= 1.01:
-            raise ConfigError(f"y[{number}] is no distribution; expected shares that sum to 1")
-        return {k: v / whole for k, v in answer.items()}
-    if answer is None or answer != answer:
-        raise CorpusError(
-            f"y[{number}] is {shown(answer)}; expected a label, or one of: {', '.join(FLAGS)}"
-        )
-    return None if answer in FLAGS else {answer: 1.0}
-
-
-def _classes(values: Sequence[Hashable]) -> npt.NDArray[Any]:
-    try:
-        return np.array(sorted(set(values)))  # type: ignore[type-var]
-    except TypeError as exc:
-        raise ConfigError("y mixes numbers and words; expected labels of one kind") from exc
-
-
-def _numbers(values: Iterable[float] | None, n: int) -> list[float] | None:
-    if values is None:
-        return None
-    found = [float(v) for v in values]
-    if len(found) != n or not all(np.isfinite(v) and v >= 0 for v in found) or not sum(found):
-        raise ConfigError(
-            f"sample_weight has {len(found)} values for {n} threads; expected one each, finite, "
-            "0 or more, not all 0"
-        )
-    return found
-
-
-def _groups(groups: Iterable[Hashable] | None, items: Sequence[AnnotatedThread]) -> list[Hashable]:
-    if groups is None:
-        return [i.persona or i.thread.post.creator_id or f"#{n}" for n, i in enumerate(items)]
-    found = list(groups)
-    if len(found) != len(items):
-        raise ConfigError(f"{len(items)} threads and {len(found)} groups; expected one each")
-    return found
-
-
-def _held_out(
-    items: Sequence[AnnotatedThread], groups: Sequence[Hashable], *, share: float, seed: int
-) -> list[bool]:
-    """Whether each thread is held out: groups in the order of a hash, until there are enough.
-
-    A group is passed over where one of its labels would be left without a thread to learn from.
-    """
-    if not 0 < share < 1:
-        raise ConfigError(f"calibration_share is {share}; expected a fraction between 0 and 1")
-    members: dict[Hashable, list[int]] = {}
-    for row, group in enumerate(groups):
-        members.setdefault(group, []).append(row)
-    left = Counter(str(item.label) for item in items)
-    held = [False] * len(items)
-    order = sorted(members, key=lambda g: hashlib.sha256(f"{seed}{g}".encode()).digest())
-    for group in order:
-        if sum(held) >= share * len(items):
-            break
-        rows = members[group]
-        taken = Counter(str(items[row].label) for row in rows)
-        if all(left[name] > n for name, n in taken.items()):
-            left -= taken
-            for row in rows:
-                held[row] = True
-    if not any(out and items[row].label is not None for row, out in enumerate(held)):
-        raise CorpusError(
-            f"{len(items)} threads of {len(members)} creators leave nothing to calibrate on; "
-            "expected labelled threads of at least 2 creators (groups=), each label with 2 of them"
-        )
-    return held
 
 
 @dataclass
