@@ -16,6 +16,10 @@ from intimacy.training.config import TrainConfig
 _TEMPERATURES = np.exp(np.linspace(np.log(0.5), np.log(5.0), 91))
 _THRESHOLDS = np.linspace(0.30, 0.80, 51)
 _MIN_ANSWERED = 20
+_DEVIATION = 0.25
+"""Standard deviation of the logarithm of a temperature, before threads are seen."""
+_SMOOTHING = 10.0
+"""Threads of the declared mix among those of dev, where its mix is estimated."""
 _SPREADS = np.geomspace(0.1, 1.6, 25)
 _TYPICAL = 0.4
 """Spread expected where the development creators are too few to tell (log-normal, deviation ½)."""
@@ -34,8 +38,10 @@ def calibrate(
     weighted to it.
 
     The temperatures minimise the negative log-likelihood of the vote distributions (Guo et al.
-    2017). The threshold is the lowest at which the answers on dev are wrong no more often than
-    ``config.coverage_risk``; where none is, the highest tried.
+    2017) and that of a log-normal around those of ``manifest``, which decides where threads are
+    few. The threshold is the lowest at which the answers on dev are wrong no more often than
+    ``config.coverage_risk``; where none is, the highest tried. Fewer than 20 threads leave that of
+    ``manifest``.
     """
     columns, names = manifest.slices(), manifest.labels
     logits = classifier.logits([item.thread for item in dev]).astype(np.float64)
@@ -43,18 +49,21 @@ def calibrate(
         [manifest.heads["scope"].index(next(iter(item.flags), "in_scope")) for item in dev]
     )
     scope_temperature = _temperature(
-        logits[:, columns["scope"]], np.eye(len(manifest.heads["scope"]))[scope_truth]
+        logits[:, columns["scope"]],
+        np.eye(len(manifest.heads["scope"]))[scope_truth],
+        manifest.scope_temperature,
     )
     rows = [i for i, item in enumerate(dev) if item.label is not None]
     raw = logits[rows][:, columns["label"]]
     allowed = np.array([[n in possible(dev[i].thread, names) for n in names] for i in rows])
     raw = np.where(allowed, raw, -np.inf)
     target = np.array([[dev[i].target.get(n, 0.0) for n in names] for i in rows]) * allowed
-    # As if the labels were as frequent on dev as the manifest declares.
-    shares = target.sum(0) / target.sum()
+    # As if the labels were as frequent on dev as the manifest declares; a few more that are, so
+    # that a label seen once does not count for many.
     declared = np.array([manifest.prior.get(n, 0.0) for n in names])
+    shares = (target.sum(0) + _SMOOTHING * declared) / (target.sum() + _SMOOTHING)
     weights = target @ np.where(shares > 0, declared / shares.clip(min=1e-9), 1.0)
-    temperature = _temperature(raw, target * weights[:, None])
+    temperature = _temperature(raw, target * weights[:, None], manifest.temperature)
     scores = softmax(raw / temperature)
     truth = np.array([names.index(str(dev[i].label)) for i in rows])
     right = scores.argmax(1) == truth
@@ -62,7 +71,11 @@ def calibrate(
         manifest,
         temperature=temperature,
         scope_temperature=scope_temperature,
-        threshold=_threshold(scores.max(1), right, weights, config.coverage_risk),
+        threshold=(
+            manifest.threshold or float(_THRESHOLDS[-1])
+            if len(rows) < _MIN_ANSWERED
+            else _threshold(scores.max(1), right, weights, config.coverage_risk)
+        ),
         errors={
             "label": errors_of(
                 truth,
@@ -141,10 +154,13 @@ def errors_of(
     )
 
 
-def _temperature(logits: npt.NDArray[np.float64], target: npt.NDArray[np.float64]) -> float:
+def _temperature(
+    logits: npt.NDArray[np.float64], target: npt.NDArray[np.float64], before: float
+) -> float:
     def loss(temperature: float) -> float:
         scores = np.clip(softmax(logits / temperature), 1e-12, 1.0)
-        return float(-(target * np.log(scores)).sum())
+        unlikely = np.log(temperature / before) ** 2 / (2 * _DEVIATION**2)
+        return float(unlikely - (target * np.log(scores)).sum())
 
     return float(min(_TEMPERATURES, key=loss))
 

@@ -33,7 +33,7 @@ from intimacy.render import RenderConfig
 from intimacy.schema import Label
 from intimacy.training import card, finetune
 from intimacy.training.config import TrainConfig
-from intimacy.training.model import open_tokenizer
+from intimacy.training.model import is_bundle, open_tokenizer
 from intimacy.training.supervision import (
     as_list,
     classes_of,
@@ -61,8 +61,9 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tune: ``full``, ``lora`` or ``frozen``, see `intimacy.training.config.TrainConfig`.
         epochs: Passes over the threads, at most.
         patience: Epochs without a better calibration loss before it stops.
-        lr: Rate of the top layer of the encoder.
-        lr_heads: Rate of the heads.
+        lr: Rate of the top layer of the encoder. None is 1.5e-4, and 5e-5 for a model folder,
+            which has learnt much already.
+        lr_heads: Rate of the heads. None is 1e-3, and 2e-4 for a model folder.
         layers: Layers of an encoder to keep, from the bottom; 0 keeps all.
         rank: Rank of LoRA adapters.
         max_tokens: Budget of a thread.
@@ -85,8 +86,8 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tune: str = "full",
         epochs: int = 12,
         patience: int = 4,
-        lr: float = 1.5e-4,
-        lr_heads: float = 1e-3,
+        lr: float | None = None,
+        lr_heads: float | None = None,
         layers: int = 0,
         rank: int = 8,
         max_tokens: int = 256,
@@ -162,6 +163,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             config,
             name="intimacy-classifier",
             version="0",
+            encoder=source,
             language=self.language,
             labels=names,
         )
@@ -181,6 +183,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         return self
 
     def _config(self) -> TrainConfig:
+        lr, lr_heads = (5e-5, 2e-4) if is_bundle(self._source()) else (1.5e-4, 1e-3)
         return TrainConfig(
             render=RenderConfig(max_tokens=self.max_tokens),
             layers=self.layers,
@@ -188,8 +191,8 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             patience=self.patience,
             tune=self.tune,
             rank=self.rank,
-            lr=self.lr,
-            lr_heads=self.lr_heads,
+            lr=lr if self.lr is None else self.lr,
+            lr_heads=lr_heads if self.lr_heads is None else self.lr_heads,
             coverage_risk=self.coverage_risk,
             seed=self.random_state,
         )

@@ -33,7 +33,7 @@ from intimacy.training import calibration, card, results
 from intimacy.training.config import TrainConfig
 from intimacy.training.export import export
 from intimacy.training.fit import fit
-from intimacy.training.model import adapt, build, load, open_tokenizer, save, settle
+from intimacy.training.model import adapt, build, is_bundle, load, open_tokenizer, save, settle
 from intimacy.training.variation import Variation
 
 _Parts: TypeAlias = Mapping[str, Sequence[AnnotatedThread]]
@@ -93,7 +93,7 @@ def train(
         {"config": alike, "threads": _digest_of(parts), "device": device}
         | {"encoder": encoder, "encoder_digest": made["encoder_digest"]},
     )
-    blank = blank_manifest(parts["train"], config, name=name, version=version)
+    blank = blank_manifest(parts["train"], config, name=name, version=version, encoder=encoder)
     networks = []
     for seed in range(config.seed, config.seed + config.seeds):
         folder = work / f"seed-{seed}"
@@ -209,22 +209,28 @@ def blank_manifest(
     *,
     name: str,
     version: str,
+    encoder: str,
     language: str = "it",
     labels: Sequence[Any] = tuple(map(str, Label)),
 ) -> Manifest:
-    """What is known of a model before it is trained: its heads, its budget and its prior.
+    """What is known of a model before it is trained: its heads, its budget and its prior; and of
+    one that goes on from a model folder, the calibration it comes from.
 
     Attributes that nobody answered in ``train`` get no head: there would be nothing to learn.
     """
+    plain = Manifest(name=name, version=version)
+    before = bundles.open_bundle(encoder).manifest if is_bundle(encoder) else plain
     heads = {
         head: tuple(labels) if head == "label" else values
         for head, values in HEADS.items()
         if head in ("label", "scope") or any(_answered(item, head) for item in train)
     }
     prior = Variation(train, config).label_shares()
-    return Manifest(
-        name=name,
-        version=version,
+    return replace(
+        plain,
+        temperature=before.temperature,
+        scope_temperature=before.scope_temperature,
+        threshold=before.threshold,
         language=language,
         heads=heads,
         render=config.render,

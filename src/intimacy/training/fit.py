@@ -80,7 +80,8 @@ def fit(
     *,
     weights: Sequence[float] | None = None,
 ) -> float:
-    """Train with early stopping on the development loss; leaves the best weights in place.
+    """Train with early stopping on the development loss; leaves the best weights in place, which
+    may be those it began with.
 
     Args:
         network: Its heads are those that are learnt.
@@ -101,7 +102,9 @@ def fit(
     optimizer = _optimizer(network, config)
     averaged: AveragedModel | None = None
     rng = random.Random(config.seed)
-    best, best_loss, waited = copy.deepcopy(network.state_dict()), math.inf, 0
+    # A model that goes on from another may be best as it is.
+    best, waited = copy.deepcopy(network.state_dict()), 0
+    best_loss = _dev_loss(network, dev, dev_inputs, heads, config)
     with Progress("train", total=config.epochs, unit="epoch", log=log) as bar:
         for epoch in range(config.epochs):
             network.train()

@@ -170,8 +170,8 @@ def build(
 
     Args:
         source: Folder or hub name.
-        heads: Head → its values. Heads that a model folder has with the same values go on from
-            there, the others are fresh.
+        heads: Head → its values. Those that a model folder has go on from there, the others are
+            fresh.
         tokenizer: From `open_tokenizer`.
         max_tokens: Length of the longest thread.
         dropout: Share of the states hidden in training.
@@ -204,10 +204,12 @@ def _take_over(model: ThreadModel, trained: ThreadModel) -> None:
     """Copy what lies above the encoder, as far as it answers the same questions."""
     model.mix.load_state_dict(trained.mix.state_dict())
     new, old = columns(model.values), columns(trained.values)
-    for head in new:
-        if model.values[head] == trained.values.get(head):
-            model.heads.weight[new[head]] = trained.heads.weight[old[head]]
-            model.heads.bias[new[head]] = trained.heads.bias[old[head]]
+    for head, values in model.values.items():
+        for n, value in enumerate(values):
+            if value in (known := trained.values.get(head, ())):
+                to, of = new[head].start + n, old[head].start + known.index(value)
+                model.heads.weight[to] = trained.heads.weight[of]
+                model.heads.bias[to] = trained.heads.bias[of]
 
 
 def open_model(source: str | Path) -> ThreadModel:
