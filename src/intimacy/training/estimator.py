@@ -6,6 +6,7 @@ learns is the same model folder; this is the door for notebooks, grids and cross
 
 from __future__ import annotations
 
+import math
 import shutil
 import tempfile
 import warnings
@@ -48,6 +49,10 @@ _ASKED = 200
 """Threads whose language is looked at."""
 
 
+_STEPS = 100
+_THREADS_A_STEP = 32
+
+
 class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     """A transformer fine-tuned on labelled threads, as a scikit-learn classifier.
 
@@ -59,11 +64,13 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         base: What to start from: None is the bundled model; or the path of a model folder; or the
             path or hub name of a transformers encoder with a fast tokenizer.
         tune: ``full``, ``lora`` or ``frozen``, see `intimacy.training.config.TrainConfig`.
-        epochs: Passes over the threads, at most.
-        patience: Epochs without a better calibration loss before it stops.
-        lr: Rate of the top layer of the encoder. None is 1.5e-4, and 5e-5 for a model folder,
+        epochs: Passes over the threads, at most. None is 12; of few threads, which make few
+            steps a pass, enough for about 100 steps.
+        patience: Epochs without a better calibration loss before it stops. None is a third of
+            ``epochs``.
+        lr: Rate of the top layer of the encoder. None is 1.5e-4, and 1e-4 for a model folder,
             which has learnt much already.
-        lr_heads: Rate of the heads. None is 1e-3, and 2e-4 for a model folder.
+        lr_heads: Rate of the heads. None is 1e-3, and 5e-4 for a model folder.
         layers: Layers of an encoder to keep, from the bottom; 0 keeps all.
         rank: Rank of LoRA adapters.
         max_tokens: Budget of a thread.
@@ -84,8 +91,8 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         base: str | Path | None = None,
         *,
         tune: str = "full",
-        epochs: int = 12,
-        patience: int = 4,
+        epochs: int | None = None,
+        patience: int | None = None,
         lr: float | None = None,
         lr_heads: float | None = None,
         layers: int = 0,
@@ -148,7 +155,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         # The codebook's own order, where it is the codebook.
         names = [n for n in _CODEBOOK if n in names] if set(names) <= set(_CODEBOOK) else names
         self._speak_of(items)
-        config, source = self._config(), self._source()
+        config, source = self._config(len(items)), self._source()
         weights = weights_of(sample_weight, len(items))
         held = held_out(
             items, groups_of(groups, items), share=self.calibration_share, seed=self.random_state
@@ -182,13 +189,16 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.report_ = self._measured(parts)
         return self
 
-    def _config(self) -> TrainConfig:
-        lr, lr_heads = (5e-5, 2e-4) if is_bundle(self._source()) else (1.5e-4, 1e-3)
+    def _config(self, n: int) -> TrainConfig:
+        lr, lr_heads = (1e-4, 5e-4) if is_bundle(self._source()) else (1.5e-4, 1e-3)
+        epochs = self.epochs
+        if epochs is None:
+            epochs = max(12, math.ceil(_STEPS / math.ceil(n / _THREADS_A_STEP)))
         return TrainConfig(
             render=RenderConfig(max_tokens=self.max_tokens),
             layers=self.layers,
-            epochs=self.epochs,
-            patience=self.patience,
+            epochs=epochs,
+            patience=max(4, epochs // 3) if self.patience is None else self.patience,
             tune=self.tune,
             rank=self.rank,
             lr=lr if self.lr is None else self.lr,
