@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intimacy.cli.sources import writing
+from intimacy.cli.sources import TYPED, writing
 
 if TYPE_CHECKING:
     from intimacy.annotation import AnnotatedThread
@@ -154,20 +154,19 @@ def _compare(
     figures = {
         name: paired.compare(part, first, second, progress=None) for name, part in parts.items()
     }
-    head = {
+    sides = {
         which: {"given": str(path), "model_id": paired.model_id(found)}
         for which, path, found in zip(("first", "second"), paths, (first, second), strict=True)
     }
-    names = [f"{row['given']} ({row['model_id'] or 'unknown model'})" for row in head.values()]
-    if kind == "text":
-        click.echo(f"first: {names[0]}\nsecond: {names[1]}\n")
+    names = [f"{row['given']} ({row['model_id'] or 'unknown model'})" for row in sides.values()]
     title = f"# {names[1]} against {names[0]} on {corpus}\n\n"
     _say(
-        {**head, "sets": figures},
+        {**sides, "sets": figures},
         kind,
         scorecard.paired_text,
         page,
         f"{title}First is {names[0]}, second {names[1]}.\n\n{scorecard.paired_report(figures)}\n",
+        head=f"first: {names[0]}\nsecond: {names[1]}\n\n",
     )
 
 
@@ -177,6 +176,8 @@ def _say(
     text: Callable[[Mapping[str, Any]], str],
     page: Path | None,
     report: str,
+    *,
+    head: str = "",
 ) -> None:
     """Figures of several sets to stdout, and the report to its file."""
     from intimacy import store
@@ -187,6 +188,7 @@ def _say(
     if kind == "json":
         sys.stdout.buffer.write(store.encode_line(found))
     else:
+        click.echo(head, nl=False)
         for name, figures in found["sets"].items():
             click.echo(f"== {name}\n{text(figures)}\n")
 
@@ -223,6 +225,7 @@ def train(
     from intimacy.training import finetune
     from intimacy.training.config import TrainConfig, load
 
+    typed = click.get_current_context().meta.get(TYPED)
     metrics = finetune.train(
         corpus,
         out,
@@ -232,6 +235,7 @@ def train(
         version=version,
         text_root=text_root,
         device=device,
+        command=None if typed is None else ["intimacy", *typed],
     )
     click.echo(metrics)
 
