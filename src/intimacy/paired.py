@@ -104,7 +104,7 @@ def compare(
         for which, side in sides.items()
     }
     names, others = (_labels(side, found[which]) for which, side in sides.items())
-    if set(names) != set(others):
+    if inside and set(names) != set(others):
         raise CorpusError(
             f"the first gives {', '.join(names)}, the second {', '.join(others)}; expected two "
             "that give the same labels"
@@ -200,7 +200,7 @@ def _matched(
     if lacking := sum(name not in given for name in wanted):
         raise CorpusError(
             f"{which}: no predictions for {lacking} of {len(inside)} labelled threads (by id); "
-            "expected all of them: classify the whole corpus"
+            "expected all of them: classify this corpus, whole"
         )
     found = [given[item.thread.id] for item in inside]
     # Ids may be plain numbers; who speaks when is what a prediction keeps of the text.
