@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -171,6 +172,65 @@ def test_it_travels_and_comes_back_the_same(
         fitted.save_pretrained(tmp_path / "other")
     moved = pickle.loads(pickle.dumps(fitted))
     assert (moved.predict_proba(threads) == before).all()
+
+
+def test_the_folder_says_how_it_was_made(
+    fitted: intimacy.IntimacyClassifier, bert: Path, tmp_path: Path
+) -> None:
+    from intimacy import bundle
+    from intimacy.training import record
+    from intimacy.training.config import TrainConfig, from_dict
+    from intimacy.training.supervision import labelled
+
+    threads, labels, creators = corpus()
+    made = intimacy.load_model(fitted.save_pretrained(tmp_path / "m")).manifest.training
+    assert made["estimator"]["lr"] == 3e-3 and made["report"] == fitted.report_
+    config = from_dict(TrainConfig, made["config"], where="manifest")
+    assert (config.epochs, config.lr, config.seed) == (40, 3e-3, 0)
+    assert config.render.max_tokens == 64 and config.averaging == TrainConfig().averaging
+    assert made["seeds"] == [{"seed": 0, "dev_loss": fitted.report_["loss"]}]
+    assert made["encoder"] == bert.name and made["device"] == "cpu" and made["cpu_threads"] >= 1
+    assert made["encoder_digest"] == bundle.digest(bert / "model.safetensors")
+    assert made["groups"] == fitted.report_["groups"] == {"train": 5, "dev": 1}
+    assert {"python", "torch", "intimacy", "numpy"} <= set(made["versions"])
+    items = [
+        replace(item, persona=name)
+        for item, name in zip(labelled(threads, labels)[0], creators, strict=True)
+    ]
+    (held,) = {
+        name
+        for name in creators
+        if made["threads_sha256"]["dev"]
+        == record.digest_of([item for item in items if item.persona == name])
+    }
+    rest = [item for item in items if item.persona != held]
+    assert made["threads_sha256"]["train"] == record.digest_of(rest)
+    assert made["weights_sha256"] is None
+    card = (tmp_path / "m" / "README.md").read_text("utf-8")
+    assert "one creator: no interval" in card and "0 (" in card and bert.name in card
+    assert str(bert) not in card
+
+
+def test_the_report_has_intervals_over_the_groups_that_were_given(bert: Path) -> None:
+    threads, labels, creators = corpus(12)
+    nobodys = [replace(t, post=replace(t.post, creator_id=None)) for t in threads]
+    model = small(bert, epochs=3, calibration_share=0.4)
+    model.fit(nobodys, labels, groups=creators, sample_weight=[1.0] * len(labels))
+    report = model.report_
+    assert report["groups"]["dev"] == 5 and report["n_calibration"] == 20
+    for kind in ("macro_f1", "accuracy", "brier"):
+        low, high = report["intervals"][kind]
+        assert low <= report[kind] <= high
+    assert report["intervals"]["brier"][0] < report["intervals"]["brier"][1]
+    assert len(model.classifier_.manifest.training["weights_sha256"]) == 64
+
+
+def test_what_was_only_opened_is_kept_as_it_is(tmp_path: Path) -> None:
+    from intimacy.bundle import bundled_path
+
+    intimacy.IntimacyClassifier.from_pretrained(bundled_path()).save_pretrained(tmp_path / "m")
+    for name in ("manifest.json", "README.md", "model.onnx"):
+        assert (tmp_path / "m" / name).read_bytes() == (bundled_path() / name).read_bytes()
 
 
 def test_the_bundled_model_opens_as_one() -> None:

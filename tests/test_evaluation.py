@@ -13,9 +13,11 @@ from intimacy.evaluation import (
     brier,
     calibration_error,
     cluster_interval,
+    cluster_intervals,
     confusion,
     krippendorff_alpha,
     macro_f1,
+    reliability,
     structure_rules,
 )
 from intimacy.schema import Label
@@ -42,6 +44,29 @@ def test_calibration_and_brier_of_known_cases() -> None:
     assert calibration_error(sure, np.zeros(30, dtype=bool)) == 1
     assert brier(np.eye(4), np.arange(4)) == 0
     assert brier(np.full((2, 4), 0.25), np.array([0, 3])) == pytest.approx(0.75)
+
+
+@pytest.mark.parametrize("n", [1, 14, 15, 16, 44, 301])
+def test_calibration_error_is_that_of_the_bins(n: int) -> None:
+    rng = np.random.default_rng(n)
+    confidences = rng.uniform(0.25, 1.0, n)
+    right = rng.random(n) < 0.7
+    bins = reliability(confidences, right)
+    assert [b.n for b in bins] == [len(part) for part in np.array_split(np.arange(n), min(15, n))]
+    error = sum(b.n * abs(b.confidence - b.accuracy) for b in bins) / n
+    assert calibration_error(confidences, right) == pytest.approx(error)
+    assert (
+        calibration_error(confidences[:0], right[:0]) == 0
+        and reliability(right[:0], right[:0]) == []
+    )
+
+
+def test_one_cluster_has_no_interval() -> None:
+    found = cluster_interval(len, ["one"] * 5)
+    assert (found.estimate, found.low, found.high) == (5, None, None)
+    assert found.reason == "all of one creator: no interval"
+    low, high = cluster_intervals(lambda rows: [rows.min(), rows.max()], [1, 1, 2])
+    assert (low.estimate, low.low, low.high) == (0, 0, 2) and (high.low, high.high) == (1, 2)
 
 
 def test_cluster_interval_is_wider_than_one_over_rows() -> None:

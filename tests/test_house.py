@@ -29,7 +29,7 @@ LAYERS = [
     {"profiling"},
     {"wording"},
     {"plots", "report", "audit", "assessment", "behaviour"},
-    {"scorecard", "labelling"},
+    {"scorecard", "paired", "labelling"},
     {"training"},
     {"cli"},
     {"__init__", "__main__"},

@@ -6,6 +6,8 @@ import hashlib
 import json
 import lzma
 import os
+import platform
+import shlex
 import shutil
 import signal
 import subprocess
@@ -18,7 +20,7 @@ import numpy as np
 import pytest
 
 from intimacy import annotation, corpus, store
-from intimacy.bundle import HEADS, open_bundle
+from intimacy.bundle import HEADS, digest, open_bundle
 from intimacy.classifier import Classifier
 from intimacy.errors import ConfigError, CorpusError
 from intimacy.schema import Label
@@ -111,17 +113,25 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    from intimacy.training.config import TrainConfig
-    from intimacy.training.finetune import train
+GIVEN = ("labelled", "encoder", "texts", "c.toml")
+TYPED = (
+    "train labelled -o m --encoder encoder --config c.toml --name tiny --version 0 "
+    "--text-root texts"
+)
+# With several threads the weights were seen to differ in one run of ten.
+SINGLE = os.environ | {"OMP_NUM_THREADS": "1"}
 
-    out = tmp_path_factory.mktemp("model") / "m"
-    config = TrainConfig(epochs=2, lr=1e-3, seeds=2)
-    texts = out.parent / "texts"
-    texts.mkdir()
+
+@pytest.fixture(scope="module")
+def desk(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with all that a run is given, labels of texts kept elsewhere among it."""
+    folder = tmp_path_factory.mktemp("desk")
+    (folder / "encoder").symlink_to(encoder)
+    (folder / "labelled").symlink_to(labelled)
+    (folder / "c.toml").write_text("epochs = 2\nlr = 1e-3\nseeds = 2\n")
+    (folder / "texts").mkdir()
     rows = [{"text": f"bravi {hashlib.sha256(bytes([i])).hexdigest()}"} for i in range(40)]
-    store.write_jsonl(texts / "podcast.jsonl", rows)
+    store.write_jsonl(folder / "texts" / "podcast.jsonl", rows)
     store.write_jsonl(
         labelled / "real.jsonl",
         (
@@ -136,17 +146,20 @@ def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactor
             for i, row in enumerate(rows)
         ),
     )
-    figures = json.loads(
-        train(
-            labelled,
-            out,
-            encoder=str(encoder),
-            config=config,
-            name="tiny",
-            version="0",
-            text_root=texts,
-        )
+    return folder
+
+
+@pytest.fixture(scope="module")
+def model(desk: Path) -> Path:
+    run = subprocess.run(
+        [sys.executable, "-m", "intimacy", *shlex.split(TYPED)],
+        cwd=desk,
+        env=SINGLE,
+        capture_output=True,
+        text=True,
     )
+    assert run.returncode == 0, run.stderr
+    figures = json.loads(run.stdout)
     assert set(figures) == {"test", "challenge", "real"}
     assert figures["real"]["n"] == 20 and figures["test"]["n"] > 60
     assert set(figures["test"]["macro_f1"]) == {
@@ -160,7 +173,7 @@ def model(encoder: Path, labelled: Path, tmp_path_factory: pytest.TempPathFactor
     }
     assert all(len(found["seeds"]) == 2 for found in figures.values())
     assert figures["real"]["by_source"]["podcast"]["n"] == 20
-    return out
+    return desk / "m"
 
 
 def test_encoder_loads_as_any_other(encoder: Path) -> None:
@@ -206,16 +219,14 @@ def test_pretraining_is_killed_and_goes_on(
     command = [sys.executable, "-m", "intimacy", "pretrain", "--config", str(recipe)]
     command += ["--corpora", str(corpora), "-o"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
-    # With several threads the weights were seen to differ in one run of ten.
-    single = os.environ | {"OMP_NUM_THREADS": "1"}
-    subprocess.run([*command, str(whole)], check=True, capture_output=True, env=single)
-    run = subprocess.Popen([*command, str(cut)], stderr=subprocess.DEVNULL, env=single)
+    subprocess.run([*command, str(whole)], check=True, capture_output=True, env=SINGLE)
+    run = subprocess.Popen([*command, str(cut)], stderr=subprocess.DEVNULL, env=SINGLE)
     while not (cut / "checkpoint.pt").exists() and run.poll() is None:
         time.sleep(0.005)
     run.kill()
     run.communicate()
     assert run.returncode == -signal.SIGKILL, "it was over before it could be killed"
-    subprocess.run([*command, str(cut)], check=True, capture_output=True, env=single)
+    subprocess.run([*command, str(cut)], check=True, capture_output=True, env=SINGLE)
     one, other = (
         AutoModel.from_pretrained(folder, add_pooling_layer=False).state_dict()
         for folder in (whole, cut)
@@ -356,42 +367,70 @@ def test_the_exported_network_agrees_with_torch(model: Path) -> None:
         np.testing.assert_allclose(row, expected, atol=0.05)
 
 
-def test_training_is_deterministic_and_goes_on_after_a_kill(
-    encoder: Path, labelled: Path, model: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_folder_says_how_it_was_made(model: Path, encoder: Path, labelled: Path) -> None:
+    from intimacy.training import record
+    from intimacy.training.config import TrainConfig, from_dict
+
+    manifest = open_bundle(model).manifest
+    made = manifest.training
+    assert made["command"] == f"intimacy {TYPED}"
+    config = TrainConfig(epochs=2, lr=1e-3, seeds=2)
+    assert from_dict(TrainConfig, made["config"], where="manifest") == config
+    assert [row["seed"] for row in made["seeds"]] == [7, 8]
+    assert made["dev_loss"] == min(row["dev_loss"] for row in made["seeds"])
+    assert {"seed": made["seed"], "dev_loss": made["dev_loss"]} in made["seeds"]
+    assert made["encoder"] == "encoder"
+    assert made["encoder_digest"] == digest(encoder / "model.safetensors")
+    assert made["corpus"] == {file.name: digest(file) for file in corpus.corpus_files(labelled)}
+    items = corpus.load_corpus(labelled, text_root=model.parent / "texts")
+    for part in ("train", "dev", "test", "challenge"):
+        mine = [item for item in items if item.split == part]
+        assert made["threads"][part] == len(mine)
+        assert made["groups"][part] == len({item.cluster for item in mine})
+        assert made["threads_sha256"][part] == record.digest_of(mine)
+    assert made["versions"]["python"] == platform.python_version()
+    assert made["versions"]["torch"] == torch.__version__
+    assert made["cpu_threads"] == 1 and made["device"] == "cpu" and made["platform"]
+    for found in made["figures"].values():
+        low, high = found["macro_f1"]["model"]["interval"]
+        assert low <= found["macro_f1"]["model"]["macro_f1"] <= high
+    assert manifest.files["model.safetensors"] == digest(model / "model.safetensors")
+    card = (model / "README.md").read_text("utf-8")
+    assert f"`intimacy {TYPED}`" in card and f"here is {made['seed']}" in card
+
+
+def test_training_is_killed_and_the_command_of_the_folder_makes_the_same(
+    desk: Path, model: Path, tmp_path: Path
 ) -> None:
-    from intimacy.training import finetune
-    from intimacy.training.config import TrainConfig
+    for name in GIVEN:
+        (tmp_path / name).symlink_to(desk / name)
+    words = shlex.split(open_bundle(model).manifest.training["command"])
+    work = tmp_path / ".m.partial"
+    one, other = (work / f"seed-{seed}" / "manifest.json" for seed in (7, 8))
 
-    made, one = [], finetune._one
+    def start() -> subprocess.Popen[bytes]:
+        quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        return subprocess.Popen([sys.executable, "-m", *words], cwd=tmp_path, env=SINGLE, **quiet)
 
-    def killed_at_the_second(folder: Path, *rest: object) -> None:
-        if len(made) == 1:
-            made.append(None)
-            (folder / "half").mkdir(parents=True)
-            raise KeyboardInterrupt
-        made.append(folder.name)
-        one(folder, *rest)  # type: ignore[arg-type]
+    def wait_for(place: Path, run: subprocess.Popen[bytes]) -> None:
+        while not place.exists() and run.poll() is None:
+            time.sleep(0.005)
 
-    def run() -> None:
-        finetune.train(
-            labelled,
-            tmp_path / "m",
-            encoder=str(encoder),
-            config=TrainConfig(epochs=2, lr=1e-3, seeds=2),
-            name="tiny",
-            version="0",
-            text_root=model.parent / "texts",
-        )
-
-    monkeypatch.setattr(finetune, "_one", killed_at_the_second)
-    with pytest.raises(KeyboardInterrupt):
-        run()
-    assert not (tmp_path / "m").exists()
-    run()
-    assert made == ["seed-7", None, "seed-8"]
-    first, second = (open_bundle(path).manifest for path in (model, tmp_path / "m"))
-    assert first.files == second.files and first.temperature == second.temperature
-    assert [path.name for path in tmp_path.iterdir()] == ["m"]
+    run = start()
+    wait_for(one, run)
+    run.kill()
+    run.wait()
+    assert run.returncode == -signal.SIGKILL, "it was over before it could be killed"
+    assert not other.exists() and not (tmp_path / "m").exists()
+    kept = (one.parent / "model.safetensors").stat().st_mtime_ns
+    shutil.rmtree(other.parent, ignore_errors=True)
+    run = start()
+    wait_for(other.parent, run)
+    assert (one.parent / "model.safetensors").stat().st_mtime_ns == kept, "trained again"
+    assert run.wait() == 0
+    # To the byte: the same identity of the model.
+    assert (tmp_path / "m" / "manifest.json").read_bytes() == (model / "manifest.json").read_bytes()
+    assert {path.name for path in tmp_path.iterdir()} == {"m", *GIVEN}
 
 
 def test_corpora_that_cannot_serve_are_refused(

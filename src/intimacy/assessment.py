@@ -51,28 +51,22 @@ def assess(
         progress: Bar on stderr; None shows one on a terminal for more than 200 threads.
 
     Returns: ``n``, ``n_by_label``, ``labels`` (those in the mean), ``clusters``, ``macro_f1``
-        (name → figure, 95 % interval, F1 of each label), ``ece`` beside ``ece_by_chance``,
-        ``brier``, ``aurc``, ``macro_f1_at`` (coverage → figure), ``coverage``,
-        ``accuracy_where_labelled``, ``share_error`` (threads → mean total variation distance of
-        corrected and of counted shares), ``reliability``, ``confusion`` (truth in rows),
-        ``scope``, ``pairs`` (contrast twins: their number, and the share of those of which every
-        member is right, by candidate), ``by_source`` (source → threads, figure and interval over
-        the labels that it has enough of), ``prevalence`` (assumed mix → figures under it).
+        (name → figure, 95 % interval, None where all threads are of one creator, F1 of each
+        label), ``ece`` beside ``ece_by_chance``, ``brier``, ``aurc``, ``macro_f1_at`` (coverage →
+        figure), ``coverage``, ``accuracy_where_labelled``, ``share_error`` (threads → mean total
+        variation distance of corrected and of counted shares), ``reliability``, ``confusion``
+        (truth in rows), ``scope``, ``pairs`` (contrast twins: their number, and the share of those
+        of which every member is right, by candidate), ``by_source`` (source → threads, figure and
+        interval over the labels that it has enough of), ``prevalence`` (assumed mix → figures
+        under it).
 
     Raises:
         CorpusError: When no item has a label.
     """
-    inside = [item for item in items if item.label is not None]
-    if not inside:
-        raise CorpusError(f"none of {len(items)} threads has a label; expected labelled threads")
     names = classifier.manifest.labels
+    inside = in_scope(items, names, by=classifier.bundle.model_id)
     truth = [str(item.label) for item in inside]
-    if unknown := sorted(set(truth) - set(names)):
-        raise CorpusError(
-            f"the corpus has the labels {', '.join(unknown)}, which {classifier.bundle.model_id} "
-            f"does not know; expected some of: {', '.join(names)}"
-        )
-    labels = [name for name in names if truth.count(name) >= ENOUGH] or list(names)
+    labels = enough(truth, names)
     predictions = classifier.classify_threads([item.thread for item in items], progress=progress)
     found = [p for p, item in zip(predictions, items, strict=True) if item.label is not None]
     # Where no model was run (no text at all) there are no scores; that counts as a miss.
@@ -124,6 +118,35 @@ def assess(
         "by_source": _by_source(inside, best, names),
         "prevalence": _prevalence(classifier.manifest, scores, index, labels),
     }
+
+
+def in_scope(
+    items: Sequence[AnnotatedThread], names: Sequence[str], *, by: str
+) -> list[AnnotatedThread]:
+    """The threads that have a label, which whoever is measured can give.
+
+    Args:
+        items: Threads.
+        names: Labels that can be given.
+        by: Who gives them, for the message.
+
+    Raises:
+        CorpusError: When no thread has a label, or one that is not among ``names``.
+    """
+    inside = [item for item in items if item.label is not None]
+    if not inside:
+        raise CorpusError(f"none of {len(items)} threads has a label; expected labelled threads")
+    if unknown := sorted({str(item.label) for item in inside} - set(names)):
+        raise CorpusError(
+            f"the corpus has the labels {', '.join(unknown)}, which {by} does not know; expected "
+            f"some of: {', '.join(names)}"
+        )
+    return inside
+
+
+def enough(truth: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Labels with `ENOUGH` threads, over which F1 is averaged; all where none has as many."""
+    return [name for name in names if truth.count(name) >= ENOUGH] or list(names)
 
 
 def sets(items: Iterable[AnnotatedThread]) -> dict[str, list[AnnotatedThread]]:
@@ -214,14 +237,16 @@ def _row(
     clusters: Sequence[str],
     names: Sequence[str],
 ) -> dict[str, Any]:
-    def score(rows: Sequence[int]) -> float:
-        return evaluation.macro_f1([truth[i] for i in rows], [said[i] for i in rows], labels)
+    true, given = evaluation.codes(truth, labels), evaluation.codes(said, labels)
 
-    figure = evaluation.cluster_interval(score, clusters)
+    def score(rows: npt.NDArray[np.int64]) -> list[float]:
+        return [float(evaluation.f1_of_codes(true[rows], given[rows], len(labels)).mean())]
+
+    figure = evaluation.cluster_intervals(score, clusters)[0]
     by_label = evaluation.f1_by_label(truth, said, names)
     return {
         "macro_f1": _r(figure.estimate),
-        "interval": [_r(figure.low), _r(figure.high)],
+        "interval": None if figure.low is None else [_r(figure.low), _r(figure.high)],
         "f1": {str(label): _r(value) for label, value in by_label.items()},
     }
 

@@ -45,16 +45,30 @@ def majority(labels: Sequence[Hashable]) -> Hashable:
     return Counter(labels).most_common(1)[0][0]
 
 
+def codes(values: Sequence[Hashable], labels: Sequence[Hashable]) -> npt.NDArray[np.int64]:
+    """Places of the values among the labels; ``len(labels)`` for what is none of them."""
+    index = {label: i for i, label in enumerate(labels)}
+    return np.array([index.get(value, len(labels)) for value in values], dtype=np.int64)
+
+
+def f1_of_codes(
+    truth: npt.NDArray[np.int64], said: npt.NDArray[np.int64], size: int
+) -> npt.NDArray[np.float64]:
+    """F1 of each of ``size`` labels, 0 where neither side has it; both sides from `codes`."""
+    both = np.bincount(truth[truth == said], minlength=size)[:size]
+    either = np.bincount(truth, minlength=size)[:size] + np.bincount(said, minlength=size)[:size]
+    found: npt.NDArray[np.float64] = 2 * both / either.clip(min=1)
+    return found
+
+
 def f1_by_label(
     truth: Sequence[Hashable], predicted: Sequence[Hashable], labels: Sequence[Hashable]
 ) -> dict[Hashable, float]:
     """F1 of every label, 0 where neither side has it."""
-    out = {}
-    for label in labels:
-        both = sum(t == label and p == label for t, p in zip(truth, predicted, strict=True))
-        either = sum(t == label for t in truth) + sum(p == label for p in predicted)
-        out[label] = 2 * both / either if either else 0.0
-    return out
+    if len(truth) != len(predicted):
+        raise ConfigError(f"{len(truth)} true labels, {len(predicted)} others; expected as many")
+    found = f1_of_codes(codes(truth, labels), codes(predicted, labels), len(labels))
+    return dict(zip(labels, found.tolist(), strict=True))
 
 
 def macro_f1(
@@ -78,20 +92,31 @@ def reliability(
 ) -> list[Bin]:
     """Bins of equal mass, from the least confident to the most; the reliability diagram."""
     order = np.argsort(confidences, kind="stable")
-    parts = np.array_split(order, min(bins, len(order))) if len(order) else []
+    parts = np.split(order, _starts(len(order), bins)[1:]) if len(order) else []
     return [
         Bin(len(part), float(confidences[part].mean()), float(correct[part].mean()))
         for part in parts
     ]
 
 
+def _starts(n: int, bins: int) -> npt.NDArray[np.int64]:
+    """Where each bin of equal mass begins among ``n`` sorted rows; the first ones are larger."""
+    bins = min(bins, n)
+    sizes = np.full(bins, n // bins)
+    sizes[: n % bins] += 1
+    starts: npt.NDArray[np.int64] = sizes.cumsum() - sizes
+    return starts
+
+
 def calibration_error(
     confidences: npt.NDArray[np.float64], correct: npt.NDArray[np.bool_], *, bins: int = 15
 ) -> float:
     """Expected calibration error over bins of equal mass (Nixon et al. 2019), in [0, 1]."""
-    found = reliability(confidences, correct, bins=bins)
-    n = sum(part.n for part in found)
-    return sum(abs(part.confidence - part.accuracy) * part.n for part in found) / max(1, n)
+    n = len(confidences)
+    if not n:
+        return 0.0
+    gaps = (confidences - correct)[np.argsort(confidences, kind="stable")]
+    return float(np.abs(np.add.reduceat(gaps, _starts(n, bins))).sum() / n)
 
 
 def calibration_error_by_chance(
@@ -150,21 +175,95 @@ def cluster_interval(
         interval: Probability inside the interval.
         draws: Bootstrap samples.
         seed: Of the draws.
+
+    Returns: The estimate with its interval; of one cluster without, and with the reason.
+    """
+    return cluster_intervals(
+        lambda rows: [statistic(rows.tolist())],
+        clusters,
+        interval=interval,
+        draws=draws,
+        seed=seed,
+    )[0]
+
+
+def cluster_intervals(
+    statistics: Callable[[npt.NDArray[np.int64]], Sequence[float] | npt.NDArray[np.float64]],
+    clusters: Sequence[Any],
+    *,
+    interval: float = 0.95,
+    draws: int = 1_000,
+    seed: int = 0,
+) -> list[Share]:
+    """Several statistics of one bootstrap over clusters, see `cluster_interval`.
+
+    The bootstrap of Field & Welsh (2007), *Bootstrapping Clustered Data*: whole clusters are drawn
+    with replacement, as many as there are; intervals are percentiles (Efron & Tibshirani 1993,
+    chapter 13). A statistic that is a difference of two models is paired, since both are read on
+    the threads of the same draw.
+
+    Args:
+        statistics: From row indices (with repeats) to numbers, always as many.
+        clusters: Cluster of every row.
+        interval: Probability inside the interval.
+        draws: Bootstrap samples.
+        seed: Of the draws.
+
+    Returns: An estimate for each number with its interval; of one cluster without, and with the
+        reason.
     """
     members: dict[Any, list[int]] = {}
     for row, cluster in enumerate(clusters):
         members.setdefault(cluster, []).append(row)
-    groups = list(members.values())
+    estimates = [float(v) for v in statistics(np.arange(len(clusters)))]
+    if len(members) < 2:
+        return [Share(estimate=v, reason="all of one creator: no interval") for v in estimates]
+    groups = [np.array(rows) for rows in members.values()]
     rng = np.random.default_rng(seed)
-    values = [
-        statistic([row for g in rng.integers(len(groups), size=len(groups)) for row in groups[g]])
-        for _ in range(draws)
+    values = np.empty((draws, len(estimates)))
+    for row in values:
+        drawn = rng.integers(len(groups), size=len(groups))
+        row[:] = statistics(np.concatenate([groups[g] for g in drawn]))
+    low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
+    return [
+        Share(estimate=v, low=float(low[i]), high=float(high[i])) for i, v in enumerate(estimates)
     ]
-    return Share(
-        estimate=statistic(range(len(clusters))),
-        low=float(np.quantile(values, (1 - interval) / 2)),
-        high=float(np.quantile(values, (1 + interval) / 2)),
-    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class McNemar:
+    """Threads that one of two models alone gets right, and how surprising their numbers are."""
+
+    only_first: int
+    only_second: int
+    p: float
+    """Two-sided; 1 where no thread tells the two apart."""
+
+
+def mcnemar(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> McNemar:
+    """McNemar's test (1947) of two classifiers on the same threads, exact.
+
+    Where both are as good, who alone is right is a coin (Dietterich 1998, *Approximate Statistical
+    Tests for Comparing Supervised Classification Learning Algorithms*). The coin takes threads for
+    independent; those of one creator are not, so p is too small there.
+
+    Args:
+        first: Whether the first one is right, by thread.
+        second: Whether the second one is, in the same order.
+
+    Raises:
+        ConfigError: When they are not as many.
+    """
+    if len(first) != len(second):
+        raise ConfigError(f"{len(first)} answers and {len(second)}; expected the same threads")
+    only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
+    n = only_first + only_second
+    # As integers: powers of two outgrow a float at about a thousand threads.
+    term = tail = 1
+    for k in range(min(only_first, only_second)):
+        term = term * (n - k) // (k + 1)
+        tail += term
+    return McNemar(only_first=only_first, only_second=only_second, p=min(1.0, 2 * tail / 2**n))
 
 
 def confusion(

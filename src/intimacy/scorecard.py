@@ -1,4 +1,4 @@
-"""Figures of `intimacy.assessment`, for people: lines for a terminal, sections of a report."""
+"""Figures of `intimacy.assessment` and `intimacy.paired`, for people: lines and reports."""
 
 from __future__ import annotations
 
@@ -24,10 +24,8 @@ def text(found: Mapping[str, Any]) -> str:
         f"{'':{wide}}{'macro-F1':<24}" + "".join(f"{name:>13}" for name in names),
     ]
     for name, row in found["macro_f1"].items():
-        low, high = row["interval"]
-        figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
         cells = "".join(f"{row['f1'][label]:>13.3f}" for label in names)
-        lines.append(f"{_candidate(name, row):{wide}}{figure:<24}{cells}")
+        lines.append(f"{_candidate(name, row):{wide}}{_figure(row):<24}{cells}")
     return "\n".join([*lines, *_prose(found)])
 
 
@@ -36,8 +34,7 @@ def markdown(found: Mapping[str, Any], *, title: str) -> str:
     names = tuple(found["n_by_label"])
     head = " | ".join(names)
     rows = [
-        f"| {_candidate(name, row)} | {row['macro_f1']:.3f} [{row['interval'][0]:.3f}, "
-        f"{row['interval'][1]:.3f}] | "
+        f"| {_candidate(name, row)} | {_figure(row)} | "
         + " | ".join(f"{row['f1'][label]:.3f}" for label in names)
         + " |"
         for name, row in found["macro_f1"].items()
@@ -128,6 +125,13 @@ def _prose(found: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+def _figure(row: Mapping[str, Any]) -> str:
+    between = (
+        "no interval" if row["interval"] is None else "{:.3f}, {:.3f}".format(*row["interval"])
+    )
+    return f"{row['macro_f1']:.3f} [{between}]"
+
+
 def _candidate(name: str, row: Mapping[str, Any]) -> str:
     said = name.replace("_", " ")
     return f"{said} (n = {row['n']})" if "n" in row else said
@@ -139,10 +143,7 @@ def _sources(found: Mapping[str, Any]) -> list[str]:
         return []
     rows = []
     for name, row in found["by_source"].items():
-        figure = "—"
-        if row["macro_f1"] is not None:
-            low, high = row["interval"]
-            figure = f"{row['macro_f1']:.3f} [{low:.3f}, {high:.3f}]"
+        figure = "—" if row["macro_f1"] is None else _figure(row)
         labels = ", ".join(row["labels"]) or "none has enough"
         rows.append(f"| {name} | {row['n']} | {row['accuracy']:.3f} | {figure} | {labels} |")
     return ["", "| source | threads | accuracy | macro-F1 | over |", "|---" * 5 + "|", *rows]
@@ -153,3 +154,77 @@ def report(figures: Mapping[str, Mapping[str, Any]]) -> str:
     return "\n\n".join(
         markdown(found, title=TITLES.get(name, name)) for name, found in figures.items()
     )
+
+
+# -- two models, from `intimacy.paired.compare`
+
+_NAMES = {
+    "accuracy": "accuracy",
+    "brier": "Brier score (less is better)",
+    "ece": "calibration error (less is better)",
+}
+
+
+def paired_text(found: Mapping[str, Any]) -> str:
+    """A few lines for a terminal."""
+    rows = [("", "first", "second", "second less first"), *_paired_rows(found)]
+    wide = max(len(row[0]) for row in rows) + 2
+    lines = [f"{row[0]:{wide}}{row[1]:>8}{row[2]:>8}  {row[3]}" for row in rows]
+    return "\n".join([_paired_head(found), *lines, *_paired_prose(found)])
+
+
+def paired_markdown(found: Mapping[str, Any], *, title: str) -> str:
+    """A section of a report."""
+    return "\n".join(
+        [
+            f"### {title}",
+            "",
+            _paired_head(found),
+            "",
+            "| | first | second | second less first |",
+            "|---" * 4 + "|",
+            *("| " + " | ".join(row) + " |" for row in _paired_rows(found)),
+            "",
+            *_paired_prose(found),
+        ]
+    )
+
+
+def paired_report(figures: Mapping[str, Mapping[str, Any]]) -> str:
+    """Sections of several sets, in Markdown."""
+    return "\n\n".join(
+        paired_markdown(found, title=TITLES.get(name, name)) for name, found in figures.items()
+    )
+
+
+def _paired_head(found: Mapping[str, Any]) -> str:
+    return (
+        f"{found['n']} threads in scope of {found['clusters']} creators, read by both; in brackets "
+        "the 95 % interval of the difference over creators."
+    )
+
+
+def _paired_rows(found: Mapping[str, Any]) -> list[tuple[str, str, str, str]]:
+    mean = {f"macro-F1 over {', '.join(found['labels'])}": found["figures"]["macro_f1"]}
+    each = {f"F1 of {name} (n = {found['n_by_label'][name]})": r for name, r in found["f1"].items()}
+    others = {said: found["figures"][name] for name, said in _NAMES.items()}
+    rows = []
+    for name, row in (mean | each | others).items():
+        if row is None:
+            continue
+        between = "no interval"
+        if row["interval"] is not None:
+            between = "{:+.3f}, {:+.3f}".format(*row["interval"])
+        difference = f"{row['difference']:+.3f} [{between}]"
+        rows.append((name, f"{row['first']:.3f}", f"{row['second']:.3f}", difference))
+    return rows
+
+
+def _paired_prose(found: Mapping[str, Any]) -> list[str]:
+    test = found["mcnemar"]
+    return [
+        f"Right by the first alone {test['only_first']}, by the second alone "
+        f"{test['only_second']}: p = {test['p']:.3g} (McNemar, exact, two-sided). It takes threads "
+        "for independent, which those of one creator are not: report the intervals.",
+        *(f"{note[0].upper()}{note[1:]}." for note in found["notes"]),
+    ]

@@ -18,6 +18,7 @@ import click
 from intimacy import __version__
 from intimacy.cli import labelling, research
 from intimacy.cli.sources import (
+    TYPED,
     as_they_come,
     options_of,
     read_threads,
@@ -33,7 +34,19 @@ if TYPE_CHECKING:
 
 
 class _Group(click.Group):
-    """Turns the library's errors into one line and exit code 1."""
+    """Turns the library's errors into one line and exit code 1, and keeps what was typed."""
+
+    def make_context(
+        self,
+        info_name: str | None,
+        args: list[str],
+        parent: click.Context | None = None,
+        **extra: Any,
+    ) -> click.Context:
+        typed = list(args)  # parsing empties it
+        ctx = super().make_context(info_name, args, parent, **extra)
+        ctx.meta[TYPED] = typed
+        return ctx
 
     def invoke(self, ctx: click.Context) -> Any:
         try:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from intimacy.cli.sources import writing
+from intimacy.cli.sources import TYPED, writing
+
+if TYPE_CHECKING:
+    from intimacy.annotation import AnnotatedThread
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -54,6 +57,13 @@ def check(path: Path | None, text_root: Path | None, kind: str) -> None:
 @click.option(
     "--model", "folder", type=click.Path(path_type=Path), help="Model folder; else the bundled one."
 )
+@click.option(
+    "--compare",
+    nargs=2,
+    metavar="A B",
+    type=click.Path(path_type=Path, readable=False),
+    help="Two model folders or files of predictions, read on the same threads; without --model.",
+)
 @_TEXT_ROOT
 @click.option(
     "--format", "kind", type=click.Choice(["text", "json"]), default="text", show_default=True
@@ -65,20 +75,27 @@ def check(path: Path | None, text_root: Path | None, kind: str) -> None:
     help="Markdown file with a reliability diagram and a confusion matrix.",
 )
 def evaluate(
-    corpus: Path, folder: Path | None, text_root: Path | None, kind: str, page: Path | None
+    corpus: Path,
+    folder: Path | None,
+    compare: tuple[Path, Path] | None,
+    text_root: Path | None,
+    kind: str,
+    page: Path | None,
 ) -> None:
     """Measure a model on a labelled corpus, beside the baselines that its train split teaches.
 
     Every split but train and dev is measured; a corpus without splits is measured whole. The
     TF-IDF baseline needs a train split and intimacy[train].
-    """
-    from importlib import util
 
-    from intimacy import assessment, scorecard, store
-    from intimacy.classifier import load_model
+    With --compare, two models are read on the same threads: their differences (B less A) with
+    intervals over creators, and McNemar's test. Predictions must be of all labelled threads.
+    """
+    from intimacy import assessment
     from intimacy.corpus import load_corpus
     from intimacy.errors import CorpusError
 
+    if compare and folder is not None:
+        raise click.UsageError("--compare names both models, so it excludes --model")
     items = load_corpus(corpus, text_root=text_root)
     parts = assessment.sets(items)
     if not parts:
@@ -86,7 +103,26 @@ def evaluate(
             f"{corpus}: no labelled thread outside the train and dev splits; expected some to "
             "measure on"
         )
-    train = [item for item in items if item.split == "train"]
+    if compare:
+        _compare(compare, parts, corpus.name, kind, page)
+    else:
+        train = [item for item in items if item.split == "train"]
+        _measure(folder, parts, train, corpus.name, kind, page)
+
+
+def _measure(
+    folder: Path | None,
+    parts: Mapping[str, Sequence[AnnotatedThread]],
+    train: Sequence[AnnotatedThread],
+    corpus: str,
+    kind: str,
+    page: Path | None,
+) -> None:
+    from importlib import util
+
+    from intimacy import assessment, scorecard
+    from intimacy.classifier import load_model
+
     classifier, figures = load_model(folder), {}
     rivals: Callable[[Any], Any] = partial(assessment.simple_rivals, train=train)
     if train and all(map(util.find_spec, ("sklearn", "safetensors", "torch", "transformers"))):
@@ -95,16 +131,66 @@ def evaluate(
         rivals = partial(results.answers, results.fit_baselines(train), train=train)
     for name, part in parts.items():
         figures[name] = assessment.assess(classifier, part, rivals=rivals(part), progress=None)
+    name = classifier.bundle.model_id
+    _say(
+        {"model_id": name, "sets": figures},
+        kind,
+        scorecard.text,
+        page,
+        f"# {name} on {corpus}\n\n{scorecard.report(figures)}\n",
+    )
+
+
+def _compare(
+    paths: tuple[Path, Path],
+    parts: Mapping[str, Sequence[AnnotatedThread]],
+    corpus: str,
+    kind: str,
+    page: Path | None,
+) -> None:
+    from intimacy import paired, scorecard
+
+    first, second = map(paired.candidate, paths)
+    figures = {
+        name: paired.compare(part, first, second, progress=None) for name, part in parts.items()
+    }
+    sides = {
+        which: {"given": str(path), "model_id": paired.model_id(found)}
+        for which, path, found in zip(("first", "second"), paths, (first, second), strict=True)
+    }
+    names = [f"{row['given']} ({row['model_id'] or 'unknown model'})" for row in sides.values()]
+    title = f"# {names[1]} against {names[0]} on {corpus}\n\n"
+    _say(
+        {**sides, "sets": figures},
+        kind,
+        scorecard.paired_text,
+        page,
+        f"{title}First is {names[0]}, second {names[1]}.\n\n{scorecard.paired_report(figures)}\n",
+        head=f"first: {names[0]}\nsecond: {names[1]}\n\n",
+    )
+
+
+def _say(
+    found: dict[str, Any],
+    kind: str,
+    text: Callable[[Mapping[str, Any]], str],
+    page: Path | None,
+    report: str,
+    *,
+    head: str = "",
+) -> None:
+    """Figures of several sets to stdout, and the report to its file."""
+    from intimacy import store
+
     if page is not None:
-        head = f"# {classifier.bundle.model_id} on {corpus.name}\n\n"
         with writing(page) as stream:
-            stream.write((head + scorecard.report(figures) + "\n").encode())
+            stream.write(report.encode())
     if kind == "json":
-        found = {"model_id": classifier.bundle.model_id, "sets": figures}
         sys.stdout.buffer.write(store.encode_line(found))
     else:
-        for name, found in figures.items():
-            click.echo(f"== {name}\n{scorecard.text(found)}\n")
+        click.echo(head, nl=False)
+        for name, figures in found["sets"].items():
+            click.echo(f"== {name}\n{text(figures)}\n")
 
 
 @click.command()
@@ -139,6 +225,7 @@ def train(
     from intimacy.training import finetune
     from intimacy.training.config import TrainConfig, load
 
+    typed = click.get_current_context().meta.get(TYPED)
     metrics = finetune.train(
         corpus,
         out,
@@ -148,6 +235,7 @@ def train(
         version=version,
         text_root=text_root,
         device=device,
+        command=None if typed is None else ["intimacy", *typed],
     )
     click.echo(metrics)
 

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from intimacy.store import OnError
 
 
+TYPED = "intimacy.typed"
+"""Where a command finds all words that were typed after ``intimacy``, in its context's ``meta``."""
+
+
 def source_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Options of every command that reads exports."""
     options = [

@@ -103,6 +103,10 @@ most.
 
 {_wrong(failures)}
 
+## How it was made
+
+{_made(made)}
+
 ## Use
 
 **Meant for**: describing how a creator and their community relate, over many threads, with the
@@ -121,7 +125,6 @@ communicated, not what is felt.
 def draft(manifest: Manifest) -> str:
     """The beginning of a card for a model of `IntimacyClassifier`, which knows no held-out set."""
     made, report = manifest.training, manifest.training["report"]
-    start = made["estimator"]["base"] or "the bundled model"
     return f"""---
 language: {manifest.language}
 library_name: intimacy
@@ -133,13 +136,37 @@ A draft: what only you know stands in brackets.
 
 - Labels: {", ".join(manifest.labels)}. [What each means, and who gave them.]
 - Trained on {report["n_train"]} threads of {report["groups"]["train"]} creators [where from, under
-  which licence], starting from {start}; parameters and versions are in `manifest.json`.
+  which licence], starting from {made["encoder"]}.
 - Stopped, calibrated and its threshold chosen on {report["n_calibration"]} threads of
-  {report["groups"]["dev"]} other creators, where macro-F1 is {report["macro_f1"]:.3f} and the
-  calibration error {report["ece"]:.3f}: too good by as much as was chosen there. [Figures on
-  creators that no step has seen: `intimacy evaluate CORPUS --model PATH --report FILE`.]
+  {report["groups"]["dev"]} other creators, where macro-F1 is {_with_interval(report, "macro_f1")},
+  accuracy {_with_interval(report, "accuracy")} and the calibration error {report["ece"]:.3f} (of
+  which a perfect model has {report["ece_by_chance"]:.3f}): too good by as much as was chosen there.
+  [Figures on creators that no step has seen: `intimacy evaluate CORPUS --model PATH --report
+  FILE`.]
 - [Intended uses, excluded uses, what it gets wrong.]
+- {_made(made)}
 """
+
+
+def _with_interval(report: Mapping[str, Any], name: str) -> str:
+    if report["intervals"][name] is None:
+        return f"{report[name]:.3f} (one creator: no interval)"
+    low, high = report["intervals"][name]
+    return f"{report[name]:.3f} [{low:.3f}, {high:.3f}]"
+
+
+def _made(made: Mapping[str, Any]) -> str:
+    losses = ", ".join(f"{row['seed']} ({row['dev_loss']:.4f})" for row in made["seeds"])
+    called = f"`{made['command']}`" if made["command"] else "a call from Python"
+    versions = ", ".join(
+        f"{name} {made['versions'][name]}" for name in ("intimacy", "torch", "transformers")
+    )
+    return (
+        f"By {called}, Python {made['versions']['python']}, {versions}, on {made['platform']} "
+        f"({made['accelerator'] or made['device']}, CPU threads: {made['cpu_threads']}). Seeds and "
+        f"their losses on development threads: {losses}; here is {made['seed']}. All versions, the "
+        "configuration and the SHA-256 of weights and threads are in `manifest.json`."
+    )
 
 
 _UNSAID = (

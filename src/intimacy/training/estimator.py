@@ -26,13 +26,14 @@ from intimacy import bundle as bundles
 from intimacy import evaluation
 from intimacy import text as texts
 from intimacy.annotation import AnnotatedThread
+from intimacy.bundle import Bundle, Manifest
 from intimacy.classifier import Classifier
 from intimacy.errors import CorpusError, IntimacyWarning
 from intimacy.intake import as_thread
 from intimacy.prediction import Prediction
 from intimacy.render import RenderConfig
 from intimacy.schema import Label
-from intimacy.training import card, finetune
+from intimacy.training import card, finetune, record
 from intimacy.training.config import TrainConfig
 from intimacy.training.model import is_bundle, open_tokenizer
 from intimacy.training.supervision import (
@@ -83,7 +84,8 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     Attributes:
         classes_: The classes, sorted; order of the columns of `predict_proba`.
         report_: What the run did and how well the calibration part is read (it was chosen by
-            that part: too good by as much).
+            that part: too good by as much); ``intervals`` are 95 % over its creators, None where
+            it has one.
     """
 
     def __init__(
@@ -146,6 +148,10 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             ConfigError: When a parameter or the length of an argument is wrong.
         """
         items, values = labelled(X, y)
+        who = groups_of(groups, items)
+        if groups is not None:
+            # What is calibrated and reported knows the same groups as what is held out.
+            items = [replace(i, persona=str(name)) for i, name in zip(items, who, strict=True)]
         self.classes_ = classes_of(values)
         if len(self.classes_) < 2:
             raise CorpusError(
@@ -157,9 +163,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self._speak_of(items)
         config, source = self._config(len(items)), self._source()
         weights = weights_of(sample_weight, len(items))
-        held = held_out(
-            items, groups_of(groups, items), share=self.calibration_share, seed=self.random_state
-        )
+        held = held_out(items, who, share=self.calibration_share, seed=self.random_state)
         parts = {
             "train": [item for item, out in zip(items, held, strict=True) if not out],
             "dev": [item for item, out in zip(items, held, strict=True) if out],
@@ -174,6 +178,7 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             language=self.language,
             labels=names,
         )
+        made = record.of_run(config, parts, encoder=source, device=self.device, weights=rest)
         folder = _Folder()
         finetune.make(
             folder.path,
@@ -187,6 +192,10 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         )
         self._open(folder)
         self.report_ = self._measured(parts)
+        trained = self.classifier_.manifest
+        made |= {**trained.training, "seeds": [trained.training]}
+        bundles.write_manifest(folder.path, replace(trained, training=made))
+        self._open(folder)
         return self
 
     def _config(self, n: int) -> TrainConfig:
@@ -232,17 +241,32 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
     def _measured(self, parts: Mapping[str, Sequence[AnnotatedThread]]) -> dict[str, Any]:
         inside = [item for item in parts["dev"] if item.label is not None]
-        truth = np.array([str(item.label) for item in inside])
+        names = [str(c) for c in self.classes_]
+        truth = evaluation.codes([str(item.label) for item in inside], names)
         scores = self._scores([item.thread for item in inside])
-        said = np.array([str(c) for c in self.classes_])[scores.argmax(1)]
+        said = scores.argmax(1)
+        right = said == truth
+
+        def figures(rows: npt.NDArray[np.int64]) -> list[float]:
+            f1 = evaluation.f1_of_codes(truth[rows], said[rows], len(names))
+            brier = evaluation.brier(scores[rows], truth[rows])
+            return [float(f1.mean()), float(right[rows].mean()), brier]
+
+        kinds = ("macro_f1", "accuracy", "brier")
+        found = evaluation.cluster_intervals(figures, [item.cluster for item in inside])
+        found_by = dict(zip(kinds, found, strict=True))
         manifest = self.classifier_.manifest
         return {
             "n_train": len(parts["train"]),
             "n_calibration": len(parts["dev"]),
             "groups": {name: len({i.cluster for i in part}) for name, part in parts.items()},
-            "macro_f1": evaluation.macro_f1(truth.tolist(), said.tolist(), manifest.labels),
-            "accuracy": float((said == truth).mean()),
-            "ece": evaluation.calibration_error(scores.max(1), said == truth),
+            **{kind: share.estimate for kind, share in found_by.items()},
+            "intervals": {
+                kind: None if share.low is None else [share.low, share.high]
+                for kind, share in found_by.items()
+            },
+            "ece": evaluation.calibration_error(scores.max(1), right),
+            "ece_by_chance": evaluation.calibration_error_by_chance(scores.max(1)),
             "temperature": manifest.temperature,
             "threshold": manifest.threshold,
             "loss": manifest.training["dev_loss"],
@@ -296,8 +320,21 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         """
         out, source = Path(path), self.classifier_.bundle
         finetune.may_write(out)
+        draft = out.with_name(f".{out.name}.partial")
+        shutil.rmtree(draft, ignore_errors=True)
+        shutil.copytree(source.path, draft)
+        # A folder of `intimacy train` that was only opened has its card, and stays what it is.
+        if self.report_:
+            manifest = self._complete(source)
+            bundles.write_manifest(draft, manifest)
+            (draft / "README.md").write_text(card.draft(manifest), "utf-8")
+        shutil.rmtree(out, ignore_errors=True)
+        draft.replace(out)
+        return out
+
+    def _complete(self, source: Bundle) -> Manifest:
         params = {k: str(v) if isinstance(v, Path) else v for k, v in self.get_params().items()}
-        manifest = replace(
+        return replace(
             source.manifest,
             files={name: bundles.digest(source.path / name) for name in finetune.FILES},
             training={
@@ -307,14 +344,6 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 "report": self.report_,
             },
         )
-        draft = out.with_name(f".{out.name}.partial")
-        shutil.rmtree(draft, ignore_errors=True)
-        shutil.copytree(source.path, draft)
-        bundles.write_manifest(draft, manifest)
-        (draft / "README.md").write_text(card.draft(manifest), "utf-8")
-        shutil.rmtree(out, ignore_errors=True)
-        draft.replace(out)
-        return out
 
     @classmethod
     def from_pretrained(cls, path: str | Path) -> IntimacyClassifier:

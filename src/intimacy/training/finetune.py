@@ -6,13 +6,11 @@ exported first and calibrated as exported, so that what is stored fits what is r
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from importlib import metadata
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -22,14 +20,14 @@ from tokenizers import Tokenizer
 from intimacy import audit
 from intimacy import bundle as bundles
 from intimacy import corpus as corpora
-from intimacy.annotation import AnnotatedThread, annotated_to_dict
+from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import HEADS, Bundle, Manifest
 from intimacy.classifier import Classifier
 from intimacy.errors import ConfigError, CorpusError, IntimacyWarning
 from intimacy.render import Renderer
 from intimacy.schema import Label
 from intimacy.shelf import CHUNK, spread
-from intimacy.training import calibration, card, results
+from intimacy.training import calibration, card, record, results
 from intimacy.training.config import TrainConfig
 from intimacy.training.export import export
 from intimacy.training.fit import fit
@@ -50,6 +48,7 @@ def train(
     version: str,
     text_root: Path | None = None,
     device: str = "cpu",
+    command: Sequence[str] | None = None,
 ) -> str:
     """Fine-tune, export, calibrate, evaluate; write the model folder.
 
@@ -65,6 +64,7 @@ def train(
         version: Version of the model.
         text_root: Folder with the texts of labels without text, see `intimacy.load_corpus`.
         device: A torch device; on CUDA the encoder runs in bfloat16.
+        command: Words that were typed to start the run, for its record.
 
     Returns: The figures on the held-out sets, as JSON.
 
@@ -80,17 +80,19 @@ def train(
     learnt = {**some, "train": parts["train"] if len(parts["train"]) > CHUNK else some["train"]}
     _warn_of_leaks(some)
     tokenizer = open_tokenizer(encoder)
-    made = {
-        "config": asdict(config),
-        "encoder": Path(encoder).name,
-        "encoder_digest": _digest_of_weights(encoder),
-        "corpus": {file.name: bundles.digest(file) for file in corpora.corpus_files(corpus)},
-    }
+    made = record.of_run(
+        config,
+        parts,
+        encoder=encoder,
+        device=device,
+        corpus=corpora.corpus_files(corpus),
+        command=command,
+    )
     # How many seeds there are, and what is shown, changes none of the networks.
     alike = asdict(replace(config, seeds=1, show_failures=False))
     work = _workshop(
         out,
-        {"config": alike, "threads": _digest_of(parts), "device": device}
+        {"config": alike, "threads": made["threads_sha256"], "device": device}
         | {"encoder": encoder, "encoder_digest": made["encoder_digest"]},
     )
     blank = blank_manifest(parts["train"], config, name=name, version=version, encoder=encoder)
@@ -112,15 +114,7 @@ def train(
         training={
             **made,
             **chosen.manifest.training,
-            "threads": {part: len(members) for part, members in parts.items()},
-            "personas": {
-                part: len({i.persona for i in m if i.persona}) for part, m in parts.items()
-            },
-            "versions": {
-                p: metadata.version(p) for p in ("intimacy", "torch", "transformers", "onnxruntime")
-            },
-            "command": f"intimacy train {corpus.name} --encoder {Path(encoder).name}"
-            + (" --text-root PATH" if text_root else ""),
+            "seeds": [bundle.manifest.training for bundle in networks],
             "real_comments": sum(item.source is not None for item in parts["train"]),
             "figures": figures,
             "parity": results.parity(chosen, some),
@@ -171,21 +165,6 @@ _RESTS = {
 
 
 FILES = ("model.onnx", "model.safetensors", "config.json", "tokenizer.json")
-
-
-def _digest_of(parts: _Parts) -> str:
-    """SHA-256 of the threads as they are trained and measured on, joined texts among them."""
-    state = hashlib.sha256()
-    for name, members in parts.items():
-        for item in members:
-            state.update(f"{name}{annotated_to_dict(item)}".encode())
-    return state.hexdigest()
-
-
-def _digest_of_weights(encoder: str) -> str | None:
-    """SHA-256 of the weights of a local encoder; None for one that a hub delivers."""
-    weights = Path(encoder) / "model.safetensors"
-    return bundles.digest(weights) if weights.is_file() else None
 
 
 def _text(path: Path) -> str | None:
