@@ -136,11 +136,15 @@ def _chosen(
     from intimacy.labelling.tasks import in_order
     from intimacy.textless import TextlessLabel
 
-    done = {
-        str(item.record["id"]) if isinstance(item, TextlessLabel) else item.thread.id
-        for place in labelled
-        for item in read_corpus(place)
-    }
+    done = set()
+    for place in labelled:
+        found = [
+            str(item.record["id"]) if isinstance(item, TextlessLabel) else item.thread.id
+            for item in read_corpus(place)
+        ]
+        if not found:
+            raise CorpusError(f"{place} holds no records; expected a corpus of labelled threads")
+        done |= set(found)
     choices = label_next(threads, n, predictions=in_order(threads, guesses), labelled=done, **how)
     whose = how["creator_id"]
     among = [t for t in threads if whose is None or t.post.creator_id == whose]

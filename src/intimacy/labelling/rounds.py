@@ -283,8 +283,8 @@ def _settled(thread: Thread, votes: list[dict[str, Any]], chosen: Chosen | None)
         attributes={name: stands[name] for name in ATTRIBUTES if name in asked},
         votes=tuple(votes),
         target=stands["target"],
-        chosen_by=chosen and chosen.by,
-        draw_probability=chosen and chosen.probability,
+        chosen_by=None if chosen is None else chosen.by,
+        draw_probability=None if chosen is None else chosen.probability,
     )
 
 
