@@ -2,6 +2,7 @@
 
     python benchmarks/labelled_shares.py                          # simulated classifier, seeded
     python benchmarks/labelled_shares.py --corpus data/threads    # the model, held-out creators
+    python benchmarks/labelled_shares.py --rounds                 # labels of several draws
 
 Creators with mixes drawn far from the training mix (Dirichlet 0.8), N = 500 or 2,000 threads each,
 30 to 200 of them labelled. In the simulation the classifier errs differently on every creator
@@ -52,15 +53,26 @@ def main() -> None:
     parser.add_argument("--corpus", help="labelled threads; else a simulation")
     parser.add_argument("--model", help="model folder; else the bundled one")
     parser.add_argument("--creators", type=int, default=200)
+    parser.add_argument("--rounds", action="store_true", help="40 and 40 labels, not at once")
     given = parser.parse_args()
     draw, model = (
         of_corpus(given.corpus, given.model)
         if given.corpus
         else (simulated_creator, simulation.simulated_model)
     )
+    if given.rounds:
+        for name, row in in_rounds(draw, model, given.creators, SIZES[0]).items():
+            print(f"| {name} | {cell(row)} |", flush=True)
+        return
     print(HEAD)
     for size in SIZES:
         print(*lines(size, coverage(draw, model, given.creators, size)), sep="\n", flush=True)
+
+
+def cell(row: Mapping[str, float]) -> str:
+    """Covered, width, error, and covered where the true share is rare."""
+    told = " · ".join(f"{row[name]:.3f}" for name in ("covered", "width", "error"))
+    return f"{told} · {row['rare_covered']:.2f}"
 
 
 METHODS = ("labels alone", "PPI++", "random", "drawn for the profile")
@@ -68,12 +80,7 @@ HEAD = f"| N | labels | {' | '.join(METHODS)} |\n|---|---|---|---|---|---|"
 
 
 def lines(size: int, found: Mapping[tuple[int, str], Mapping[str, float]]) -> list[str]:
-    """Lines of the table: covered, width, error, and covered where the true share is rare."""
-
-    def cell(row: Mapping[str, float]) -> str:
-        told = " · ".join(f"{row[name]:.3f}" for name in ("covered", "width", "error"))
-        return f"{told} · {row['rare_covered']:.2f}"
-
+    """Lines of the table, one a number of labels."""
     without = f"| {size:,} | 0 | development errors: {cell(found[0, 'development errors'])} | | | |"
     return [without] + [
         f"| {size:,} | {n} | {' | '.join(cell(found[n, name]) for name in METHODS)} |"
@@ -96,9 +103,49 @@ def coverage(
         errors, _ = model(rng)
         predictions, truth = draw(true, size, rng)
         for key, shares in of_creator(predictions, truth, errors, n_labels, number).items():
-            ends = [[getattr(shares[k], e) for e in ("low", "estimate", "high")] for k in LABELS]
-            found.setdefault(key, []).append(np.array(ends, dtype=np.float64))
+            found.setdefault(key, []).append(ends(shares))
     return summary(found, mixes)
+
+
+def ends(shares: Mapping[str, Share]) -> Floats:
+    """Low end, estimate and high end of each label, shape (labels, 3)."""
+    rows = [[getattr(shares[k], e) for e in ("low", "estimate", "high")] for k in LABELS]
+    return np.array(rows, dtype=np.float64)
+
+
+def in_rounds(
+    draw: Draw, model: Model, creators: int, size: int, n: int = 40
+) -> dict[str, dict[str, float]]:
+    """The same where labels are of two draws, or of a draw after labels that were picked."""
+    mixes = np.random.default_rng(0).dirichlet(np.full(len(LABELS), 0.8), creators)
+    found: dict[tuple[int, str], list[Floats]] = {}
+    for number, true in enumerate(mixes):
+        rng = np.random.default_rng(1_000 * size + number)
+        model(rng)
+        predictions, truth = draw(true, size, rng)
+        first = drawn(predictions, n, number)
+        picked = [c.thread_id for c in intimacy.label_next(predictions, n, by="uncertainty")]
+        for name, told in {
+            f"{2 * n} in one draw": drawn(predictions, 2 * n, number),
+            f"{n}, and {n} more of the rest": first | drawn(predictions, n, number, list(first)),
+            f"{n} picked for uncertainty, then {n} drawn": (
+                dict.fromkeys(picked, 1.0) | drawn(predictions, n, number, picked)
+            ),
+            f"{n} in one draw": first,
+        }.items():
+            labels = {name: truth[name] for name in told}
+            shares = intimacy.labelled_shares(predictions, labels, probabilities=told)
+            found.setdefault((0, name), []).append(ends(shares))
+    return {name: row for (_, name), row in summary(found, mixes).items()}
+
+
+def drawn(
+    predictions: list[Prediction], n: int, seed: int, labelled: Sequence[str] = ()
+) -> dict[str, float]:
+    """Probabilities of the threads that a draw for the profile takes."""
+    seed += 7 * len(labelled)
+    chosen = intimacy.label_next(predictions, n, by="profile", labelled=labelled, seed=seed)
+    return {c.thread_id: c.probability for c in chosen}
 
 
 def of_creator(

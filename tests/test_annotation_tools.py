@@ -45,6 +45,12 @@ THREADS = [
     thread(("follower", "guadagna 500€ al giorno"), id="UgD"),
 ]
 IDS = [item.id for item in THREADS]
+CHOICES = [
+    intimacy.Choice(
+        thread_id=name, position=n, creator_id=None, by="random", score=0, probability=1 / 3
+    )
+    for n, name in enumerate(IDS)
+]
 
 
 def environment(variable: str, *requirements: str) -> Path:
@@ -147,6 +153,7 @@ def expected(found: intimacy.Annotations, queue: list[str]) -> None:
     assert [item.label for item in found.threads] == ["commercial", "interactive", None]
     assert [item.thread.id for item in found.queue] == queue
     assert found.report.excluded["unsure"] == 1
+    assert {(i.chosen_by, i.draw_probability) for i in found.threads} == {("random", 1 / 3)}
 
 
 # -- Label Studio
@@ -200,7 +207,7 @@ def test_a_round_through_label_studio(label_studio: Server, tmp_path: Path) -> N
     server = label_studio
     config = labelling.label_config("label-studio", attributes=True)
     project = server.ask("POST", "/api/projects", {"title": "giro", "label_config": config})["id"]
-    tasks = intimacy.export_for("label-studio", THREADS, attributes=True)
+    tasks = intimacy.export_for("label-studio", THREADS, choices=CHOICES, attributes=True)
     imported = server.ask("POST", f"/api/projects/{project}/import", tasks)
     assert imported["task_count"] == len(THREADS)
     assert imported["prediction_count"] == sum("predictions" in task for task in tasks) > 0
@@ -334,7 +341,9 @@ def test_a_round_through_doccano(
     assert list(types) == [x["text"] for x in json.loads(labelling.label_config("doccano"))]
 
     tasks = tmp_path / "tasks.jsonl"
-    labelling.write_tasks(tasks, "doccano", intimacy.export_for("doccano", THREADS))
+    labelling.write_tasks(
+        tasks, "doccano", intimacy.export_for("doccano", THREADS, choices=CHOICES)
+    )
     sent = anna.upload("/v1/fp/process/", "filepond", tasks.read_bytes()).decode().strip('"')
     order = {
         "format": "JSONL",
@@ -421,7 +430,7 @@ for flat in (True, False):
 
 def test_a_round_through_the_sdk_of_argilla(tmp_path: Path) -> None:
     venv = environment("INTIMACY_ARGILLA", "argilla==2.8.0", "requests")
-    tasks = intimacy.export_for("argilla", THREADS, attributes=True)
+    tasks = intimacy.export_for("argilla", THREADS, choices=CHOICES, attributes=True)
     labelling.write_tasks(tmp_path / "tasks.json", "argilla", tasks)
     config = labelling.label_config("argilla", attributes=True)
     (tmp_path / "settings.json").write_text(config, "utf-8")

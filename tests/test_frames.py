@@ -6,6 +6,7 @@ import re
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,9 @@ def items(draw: st.DrawFn) -> AnnotatedThread:
         "case": draw(sometimes(st.integers(1, 40))),
         "secondary": draw(sometimes(LABELS)),
         "target": draw(st.sampled_from([None, {"interactive": 0.25, "disclosive": 0.75}])),
+        "draw_probability": draw(sometimes(st.floats(0, 1, exclude_min=True) | st.just(1))),
     }
-    for name in ("platform", "creator_id", "post_id", "persona", "pair_id", "source"):
+    for name in ("platform", "creator_id", "post_id", "persona", "pair_id", "source", "chosen_by"):
         record[name] = draw(sometimes(WORDS))
     return annotated_from_dict(record)
 
@@ -133,6 +135,8 @@ FORMS = ["pandas", "polars", "arrow", "datasets", "records", ".parquet", ".jsonl
 @pytest.mark.parametrize("form", FORMS)
 def test_every_form_gives_the_threads_back(form: str, tmp_path: Path) -> None:
     threads = intimacy.load_corpus(ROOT / "data" / "threads" / "dev.jsonl")[:30]
+    threads[3] = replace(threads[3], chosen_by="profile", draw_probability=0.1 + 0.2)
+    threads[4] = replace(threads[4], chosen_by="uncertainty")
     assert intimacy.load_corpus(through(form, threads, tmp_path)) == threads
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -112,6 +113,11 @@ def test_every_public_name_exists_and_nothing_else_does() -> None:
     assert callable(intimacy.profiles) and callable(intimacy.profile)
     with pytest.raises(AttributeError, match="no attribute 'classify'"):
         intimacy.classify  # noqa: B018
+
+
+def test_what_results_are_only_compared_with_is_never_imported() -> None:
+    for path in SOURCE.rglob("*.py"):
+        assert not {"ppi_py", "quapy"} & set(re.findall(r"\w+", path.read_text("utf-8"))), path.name
 
 
 def test_no_module_grows_too_long() -> None:

@@ -327,6 +327,17 @@ def test_named_creator_who_wrote_nothing_is_noted() -> None:
     assert any("wrote none of the 5" in note for note in report.notes)
 
 
+def test_one_creator_named_for_the_posts_of_several_is_noted() -> None:
+    rows = [{"id": str(n), "text": "ciao", "author": "x", "creator": f"@c{n}"} for n in range(3)]
+    _, report = intimacy.read_export(rows, creator="@c1")
+    assert any("posts are of 3 creators, and creator= puts all" in note for note in report.notes)
+    threads, report = intimacy.read_export(rows[:1], creator="@c0")
+    assert not any("puts all" in note for note in report.notes)
+    threads, report = intimacy.read_export(rows)
+    assert [thread.post.creator_id for thread in threads] == ["@c0", "@c1", "@c2"]
+    assert not any("puts all" in note for note in report.notes)
+
+
 def test_roles_by_comment_id() -> None:
     threads, _ = read("ytdlp/flat.info.json", roles={"UgB": "staff"})
     assert shape(threads)[1] == ["staff"]

@@ -219,7 +219,7 @@ def _middle(name: str, given: Sequence[Any]) -> Any:
 SPLITS = ("train", "dev", "test", "challenge")
 """``challenge`` holds the codebook's boundary cases; it is only ever stated, never drawn."""
 _ROUNDING = 0.01
-_NAMES = ("platform", "creator_id", "post_id", "persona", "pair_id", "source")
+_NAMES = ("platform", "creator_id", "post_id", "persona", "pair_id", "source", "chosen_by")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -245,6 +245,10 @@ class AnnotatedThread:
     """Boundary case of the codebook's section 4 that the thread was written for."""
     source: str | None = None
     """Data set that the text was joined from; None where the corpus itself holds the text."""
+    chosen_by: str | None = None
+    """How the thread was chosen for labelling, e.g. a strategy of `intimacy.label_next`."""
+    draw_probability: float | None = None
+    """That the draw took this thread; None where chance did not decide, or nobody knows."""
 
     @property
     def cluster(self) -> str:
@@ -306,6 +310,9 @@ def annotated_from_dict(
     case = record.get("case")
     if case is not None and (isinstance(case, bool) or not isinstance(case, int) or case < 1):
         refuse(f"'case' has {shown(case)}; expected the number of a boundary case")
+    drawn = record.get("draw_probability")
+    if drawn is not None and not is_probability(drawn):
+        refuse(f"'draw_probability' is {shown(drawn)}; expected a number above 0 and at most 1")
     label, secondary = record.get("label"), record.get("secondary")
     return AnnotatedThread(
         thread=thread,
@@ -319,7 +326,14 @@ def annotated_from_dict(
         pair_id=store.word_or_none(record.get("pair_id")),
         case=case,
         source=store.word_or_none(record.get("source")),
+        chosen_by=store.word_or_none(record.get("chosen_by")),
+        draw_probability=None if drawn is None else float(drawn),
     )
+
+
+def is_probability(value: Any) -> bool:
+    """Whether a value can be the probability with which something was drawn."""
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value <= 1
 
 
 def _target(record: Mapping[str, Any], refuse: Callable[[str], None]) -> dict[str, float]:
@@ -356,5 +370,7 @@ def annotated_to_dict(item: AnnotatedThread) -> dict[str, Any]:
         "pair_id": item.pair_id,
         "case": item.case,
         "source": item.source,
+        "chosen_by": item.chosen_by,
+        "draw_probability": item.draw_probability,
     }
     return record | {k: v for k, v in extra.items() if v}

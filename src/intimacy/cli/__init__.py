@@ -25,6 +25,7 @@ from intimacy.cli.sources import (
     source_options,
     standard_output,
     stream_threads,
+    told,
     writing,
 )
 from intimacy.errors import IntimacyError, SourceError
@@ -192,7 +193,8 @@ def classify(
 @click.option(
     "--labels",
     type=click.Path(path_type=Path, readable=False),
-    help="Labelled threads, of each creator a random sample: the shares then rest on them.",
+    help="Labelled threads, drawn by 'intimacy annotate --by profile' or at random: the shares of "
+    "their creators then rest on them.",
 )
 def profile(
     files: tuple[Path, ...],
@@ -229,7 +231,8 @@ def profile(
         from intimacy.corpus import load_corpus
         from intimacy.labelling.rectified import all_with_labels
 
-        found = all_with_labels(found, list(kept.values()), load_corpus(labels))
+        with told():
+            found = all_with_labels(found, list(kept.values()), load_corpus(labels))
     if kind == "text":
         click.echo("\n\n".join(map(report.text, found)))
     else:

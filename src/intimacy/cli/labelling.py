@@ -3,18 +3,25 @@
 from __future__ import annotations
 
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import click
 
 from intimacy.cli import research
-from intimacy.cli.sources import key_of, options_of, source_options, stream_threads, writing
-from intimacy.errors import CorpusError, IntimacyWarning
+from intimacy.cli.sources import (
+    key_of,
+    options_of,
+    source_options,
+    stream_threads,
+    told,
+    writing,
+)
+from intimacy.errors import CorpusError
 
 # Written out, so that --help need not load the tools; a test holds them together.
 TOOLS = ("label-studio", "doccano", "argilla", "prodigy", "csv")
+STRATEGIES = ("uncertainty", "diversity", "profile", "random")
 _FILE = click.Path(path_type=Path, allow_dash=True, readable=False)
 _PLACE = click.Path(path_type=Path, readable=False)
 
@@ -27,6 +34,22 @@ _PLACE = click.Path(path_type=Path, readable=False)
     "--predictions", type=_FILE, help="What 'intimacy classify' wrote; else classified on the spot."
 )
 @click.option("--blind", is_flag=True, help="Without suggestions of the model.")
+@click.option(
+    "-n", "n", type=click.IntRange(min=1), metavar="N", help="Only N threads, chosen --by."
+)
+@click.option(
+    "--by",
+    type=click.Choice(STRATEGIES),
+    help="Those that the model is unsure of; unsure and unlike each other; drawn to narrow a "
+    "creator's shares; or drawn evenly.  [default: uncertainty]",
+)
+@click.option(
+    "--labelled",
+    multiple=True,
+    type=_PLACE,
+    help="Corpus whose threads are not chosen again. Repeatable.",
+)
+@click.option("--seed", type=click.IntRange(min=0), help="Of the draw.  [default: 0]")
 @click.option("--attributes", is_flag=True, help="Also ask for the codebook's attributes.")
 @click.option(
     "--config-out", type=_PLACE, help="Also write the tool's settings, with the codebook's labels."
@@ -39,6 +62,10 @@ def annotate(
     out: Path,
     predictions: Path | None,
     blind: bool,
+    n: int | None,
+    by: str | None,
+    labelled: tuple[Path, ...],
+    seed: int | None,
     attributes: bool,
     config_out: Path | None,
     model: Path | None,
@@ -48,13 +75,19 @@ def annotate(
 
     The model's labels go with them as suggestions. Annotators who are to be measured, or whose
     labels a model is measured on, work --blind.
+
+    With -n the model chooses, of one creator's threads with --creator. Labels of threads --by
+    profile or random carry the probability of the draw, so that 'intimacy profile --labels' can
+    rest shares on them; uncertainty and diversity are for training.
     """
     from intimacy import store
     from intimacy.labelling import export_for, label_config, write_tasks
 
     if not files and config_out is None:
         raise click.UsageError("nothing to do: pass THREADS, or --config-out for the settings")
-    if blind and (predictions is not None or model is not None):
+    if n is None and (by is not None or labelled or seed is not None):
+        raise click.UsageError("--by, --labelled and --seed choose threads: pass -n, how many")
+    if blind and n is None and (predictions is not None or model is not None):
         raise click.UsageError("--blind shows no suggestion: leave --predictions and --model out")
     if predictions is not None and model is not None:
         raise click.UsageError("--predictions and --model exclude each other")
@@ -71,16 +104,57 @@ def annotate(
     if predictions is not None:
         place = sys.stdin.buffer if predictions == Path("-") else predictions
         guesses = list(store.read_jsonl(place, store.prediction_from_dict))
-    elif model is not None:
+    elif model is not None or n is not None:
         from intimacy.classifier import load_model
 
-        guesses = load_model(model).classify_threads(threads)
-    with _told():
-        tasks = export_for(tool, threads, predictions=guesses, blind=blind, attributes=attributes)
+        guesses = load_model(model).classify_threads(threads, signs=n is not None)
+    choices = None
+    if n is not None:
+        how = {"by": by or STRATEGIES[0], "seed": seed or 0, "creator_id": source["creator"]}
+        choices = _chosen(threads, guesses or [], n, labelled, how)
+    with told():
+        tasks = export_for(
+            tool,
+            threads,
+            predictions=guesses,
+            choices=choices,
+            blind=blind,
+            attributes=attributes,
+        )
     with writing(out) as stream:
         write_tasks(stream, tool, tasks)
     with_guess = "none" if blind else "the model's"
     click.echo(f"intimacy: {len(tasks)} tasks for {tool}, suggestions: {with_guess}", err=True)
+
+
+def _chosen(
+    threads: list[Any], guesses: list[Any], n: int, labelled: tuple[Path, ...], how: dict[str, Any]
+) -> list[Any]:
+    """What to label next; how many of how many goes to stderr."""
+    from intimacy.corpus import read_corpus
+    from intimacy.labelling.selection import label_next
+    from intimacy.labelling.tasks import in_order
+    from intimacy.textless import TextlessLabel
+
+    done = set()
+    for place in labelled:
+        found = [
+            str(item.record["id"]) if isinstance(item, TextlessLabel) else item.thread.id
+            for item in read_corpus(place)
+        ]
+        if not found:
+            raise CorpusError(f"{place} holds no records; expected a corpus of labelled threads")
+        done |= set(found)
+    choices = label_next(threads, n, predictions=in_order(threads, guesses), labelled=done, **how)
+    whose = how["creator_id"]
+    among = [t for t in threads if whose is None or t.post.creator_id == whose]
+    left_out = sum(thread.id in done for thread in among)
+    said = f"chose {len(choices)} of {len(among)} threads by {how['by']}"
+    said += f", {left_out} labelled left out" if labelled else ""
+    drawn = choices[0].probability is not None
+    said += "" if drawn else "; no draw: no shares can rest on their labels alone"
+    click.echo(f"intimacy: {said}", err=True)
+    return choices
 
 
 @research.corpus.command("read-annotations")
@@ -93,6 +167,9 @@ def annotate(
 @click.option("--tool", type=click.Choice(TOOLS), help="Of FILES; else recognised.")
 @click.option(
     "--threads", "source", type=_PLACE, help="JSONL of the threads, where FILES lack them."
+)
+@click.option(
+    "--tasks", type=_PLACE, help="What 'intimacy annotate' wrote, where FILES lost a part of it."
 )
 @click.option(
     "--adjudicator",
@@ -124,6 +201,7 @@ def read_annotations(
     queue_to: str | None,
     tool: str | None,
     source: Path | None,
+    tasks: Path | None,
     adjudicators: tuple[str, ...],
     min_votes: int,
     attributes: bool,
@@ -139,11 +217,12 @@ def read_annotations(
     from intimacy.labelling import read_annotations
 
     threads = None if source is None else list(store.read_jsonl(source, store.thread_from_dict))
-    with _told():
+    with told():
         found = read_annotations(
             files,
             tool=tool,
             threads=threads,
+            tasks=tasks,
             adjudicators=adjudicators,
             min_votes=min_votes,
             key=None if key_file is None else key_of(key_file),
@@ -175,21 +254,6 @@ def read_annotations(
     if queue is not None:
         n = found.write_queue(queue, tool=queue_to, attributes=attributes)
         click.echo(f"intimacy: wrote {n} tasks to {queue}", err=True)
-
-
-class _told:
-    """Warnings of the library as lines on stderr."""
-
-    def __enter__(self) -> None:
-        self._caught = warnings.catch_warnings(record=True)
-        self._warnings = self._caught.__enter__()
-        warnings.simplefilter("always", IntimacyWarning)
-
-    def __exit__(self, *error: Any) -> None:
-        self._caught.__exit__(*error)
-        for warning in self._warnings or ():
-            if issubclass(warning.category, IntimacyWarning):
-                click.echo(f"intimacy: {warning.message}", err=True)
 
 
 COMMANDS: tuple[click.Command, ...] = (annotate,)

@@ -7,6 +7,7 @@ import os
 import secrets
 import sys
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from typing import IO, TYPE_CHECKING, Any, cast
 
 import click
 
-from intimacy.errors import IntimacyError, SourceError
+from intimacy.errors import IntimacyError, IntimacyWarning, SourceError
 
 if TYPE_CHECKING:
     from intimacy.prediction import Prediction
@@ -210,6 +211,19 @@ def writing(path: Path) -> Iterator[IO[bytes]]:
         raise
     if place != path:
         place.replace(path)
+
+
+@contextmanager
+def told() -> Iterator[None]:
+    """Warnings of the library as lines on stderr."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", IntimacyWarning)
+        try:
+            yield
+        finally:
+            for warning in caught:
+                if issubclass(warning.category, IntimacyWarning):
+                    click.echo(f"intimacy: {warning.message}", err=True)
 
 
 def standard_output() -> IO[bytes]:

@@ -175,4 +175,10 @@ def _pandas(kind: Kind) -> str:
     """A dtype that keeps its type where nothing is known."""
     if isinstance(kind, (list, dict)):
         return "object"
-    return {str: "string", bool: "boolean", int: "Int64", datetime: "datetime64[us, UTC]"}[kind]
+    return {
+        str: "string",
+        bool: "boolean",
+        int: "Int64",
+        float: "Float64",
+        datetime: "datetime64[us, UTC]",
+    }[kind]

@@ -284,7 +284,7 @@ class Reader:
             return word
 
 
-_WORDS = ("creator_id", "post_id", "platform", "persona", "pair_id", "source", "split")
+_WORDS = ("creator_id", "post_id", "platform", "persona", "pair_id", "source", "split", "chosen_by")
 
 
 def _whole(value: Any, kind: Any) -> Any:

@@ -60,6 +60,8 @@ COLUMNS: Mapping[str, Kind] = {
     "pair_id": str,
     "case": int,
     "source": str,
+    "chosen_by": str,
+    "draw_probability": float,
     MORE: str,
 }
 """Name → kind of every column, in their order."""

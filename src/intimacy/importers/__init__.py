@@ -117,11 +117,16 @@ def read_export(
         ) from exc
     if export.threads is not None:
         return _ready(document, importer, list(export.threads), export.n_skipped, export.notes)
+    owners = {c.post.creator_id for c in export.comments if c.post.creator_id}
+    overridden = (
+        f"the posts are of {len(owners)} creators, and creator= puts all threads down to one; "
+        "leave it out to keep them apart",
+    )
     rule = building.CreatorRule(
         explicit=options.creator,
         nobody=options.nobody,
         hints=export.creators,
-        several=len({c.post.creator_id for c in export.comments if c.post.creator_id}) > 1,
+        several=len(owners) > 1,
         has_flags=export.has_flags,
         roles=export.roles or options.roles,
     )
@@ -132,7 +137,11 @@ def read_export(
         key=key,
         mask=mask_pii,
         n_skipped=export.n_skipped,
-        notes=(*document.notes, *export.notes),
+        notes=(
+            *document.notes,
+            *export.notes,
+            *(overridden if rule.several and rule.explicit is not None else ()),
+        ),
     )
 
 

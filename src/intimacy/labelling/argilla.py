@@ -23,11 +23,10 @@ from intimacy.labelling.base import (
     from_dialogue,
     list_of,
     mapping_of,
-    record_of,
     records,
-    thread_of,
     word_of,
 )
+from intimacy.labelling.carried import came_back, carried
 from intimacy.schema import Label, Role, Thread
 
 _SAYS = {Role.FOLLOWER: "user", Role.CREATOR: "assistant", Role.STAFF: "assistant"}
@@ -103,9 +102,7 @@ def _task(task: Task) -> dict[str, Any]:
     }
     if thread.post.text:
         fields["caption"] = thread.post.text
-    metadata = {"thread_id": thread.id, "record": record_of(thread)}
-    if task.adjudicates:
-        metadata["adjudicates"] = "true"
+    metadata = {"thread_id": thread.id, **carried(task)}
     suggestions: dict[str, Any] = {}
     if task.suggestion is not None:
         for name, word in {QUESTION: task.suggestion, **task.suggested_attributes()}.items():
@@ -159,15 +156,9 @@ def _answers(record: Mapping[str, Any], nested: bool, place: Place) -> Iterator[
         known = dict(record)
         names = [key.removesuffix(".responses") for key in record if key.endswith(".responses")]
         columns = {name: _flat(record, f"{name}.responses", place) for name in names}
-    thread = thread_of(known.get("record"), place)
-    identity = store.word_or_none(known.get("thread_id") or record.get("id"))
-    if thread is None and identity is not None:
-        thread = _rebuilt(identity, known, place)
-    common: dict[str, Any] = {
-        "thread_id": identity if thread is None else thread.id,
-        "thread": thread,
-        "adjudicates": str(known.get("adjudicates")).lower() == "true",
-    }
+    common = came_back(known, known.get("thread_id") or record.get("id"), place)
+    if common["thread"] is None and common["thread_id"] is not None:
+        common["thread"] = _rebuilt(common["thread_id"], known, place)
     by_user: dict[str | None, dict[str, tuple[Any, Any]]] = {}
     for question, rows in columns.items():
         for user, value, status in rows:

@@ -7,7 +7,6 @@ begin with a role; that text is for reading and never read back.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -45,6 +44,16 @@ _TRUE, _FALSE = ("true", "vero", "yes", "sì", "si", "1"), ("false", "falso", "n
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Chosen:
+    """How a thread came to be labelled."""
+
+    by: str
+    """One of `intimacy.labelling.selection.STRATEGIES`."""
+    probability: float | None = None
+    """That the draw took the thread; None where chance did not decide."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Task:
     """A thread to be annotated, and what the annotator is shown beside it."""
 
@@ -55,6 +64,8 @@ class Task:
     """Whether the attributes of the codebook's section 5 are asked for as well."""
     adjudicates: bool = False
     """Whether others have differed about the thread, so that this answer decides."""
+    chosen: Chosen | None = None
+    """None where it was not chosen among others."""
 
     @property
     def suggestion(self) -> str | None:
@@ -103,6 +114,9 @@ class Answer:
     """Parts of a vote that counts which were left out, and why."""
     adjudicates: bool = False
     given_at: datetime | None = None
+    chosen: Chosen | None = None
+    bare: bool = False
+    """Whether nothing that the task carried came back, so that nobody knows how it was chosen."""
     thread: Thread | None = field(default=None, repr=False)
     """The thread, where the tool gave it back."""
 
@@ -220,27 +234,6 @@ def word_of(value: Any) -> str:
 
 
 # -- threads
-
-
-def record_of(thread: Thread) -> str:
-    """The codebook's record of a thread as one line of JSON."""
-    return json.dumps(store.thread_to_dict(thread), ensure_ascii=False)
-
-
-def thread_of(record: Any, place: Place) -> Thread | None:
-    """The thread out of what `record_of` wrote; None where nothing stands.
-
-    Raises:
-        RecordError: When it is no such record.
-    """
-    if _empty(record):
-        return None
-    if isinstance(record, str):
-        record = decoded(record, "record", place)
-    try:
-        return store.thread_from_dict(record)
-    except RecordError as exc:
-        raise place.refuse(f"in 'record', {exc}") from exc
 
 
 def lines_of(thread: Thread) -> list[tuple[str, str]]:

@@ -17,11 +17,10 @@ from intimacy.labelling.base import (
     Tool,
     answer,
     mapping_of,
-    record_of,
     records,
     text_of,
-    thread_of,
 )
+from intimacy.labelling.carried import came_back, carried
 
 _COLORS = ("#c2185b", "#1565c0", "#2e7d32", "#6a1b9a", "#616161", "#795548", "#9e9e9e")
 
@@ -48,11 +47,11 @@ def _task(task: Task) -> dict[str, Any]:
         # shown beside the text instead.
         "label": [],
         "thread_id": task.thread.id,
-        "record": record_of(task.thread),
+        **carried(task),
     }
     if task.suggestion is not None:
         out["suggestion"] = task.suggestion
-    return out | ({"adjudicates": True} if task.adjudicates else {})
+    return out
 
 
 def _matches(document: Document) -> bool:
@@ -66,14 +65,11 @@ def _read(document: Document, named: str | None) -> Iterator[Answer]:
     for record, place in records(document):
         # Columns beside the text stand at the top, in older versions under meta.
         known = {**mapping_of(record, "meta", place), **record}
-        thread = thread_of(known.get("record"), place)
         user = record.get("username") or named
         found = answer(_labels(record, place), place, field_name="label")
         yield Answer(
-            thread_id=store.word_or_none(known.get("thread_id")) if thread is None else thread.id,
+            **came_back(known, known.get("thread_id"), place),
             annotator=store.word_or_none(user),
-            adjudicates=known.get("adjudicates") in (True, "true", "True"),
-            thread=thread,
             **found,
         )
 

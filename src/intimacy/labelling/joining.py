@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
+import warnings
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from intimacy import text
-from intimacy.errors import UnsupportedExportError, shown
+from intimacy.errors import IntimacyWarning, UnsupportedExportError, shown
 from intimacy.intake import as_thread
-from intimacy.labelling.base import Answer, text_of
+from intimacy.labelling.base import Answer, Chosen, text_of
 from intimacy.schema import Thread
 from intimacy.threads import check_key
 
@@ -134,6 +135,55 @@ def slots_of(
     if strangers:
         notes.append(f"adjudicators who answered nothing: {', '.join(sorted(strangers))}")
     return list(found.values()), list(unmatched), notes
+
+
+def choices_of(answers: Given, tasks: Iterable[Answer]) -> tuple[dict[str, Chosen], list[str]]:
+    """How threads were chosen, by id, and what is to be said about it.
+
+    Args:
+        answers: Of all files, those that do not count among them: their threads were chosen too.
+        tasks: What the tool was given, where the caller has it; it goes before.
+
+    Warns:
+        IntimacyWarning: When that is known of some threads and lost of others.
+    """
+    out: dict[str, Chosen] = {}
+    twice = set()
+    for item in (*tasks, *(answer for _, answer in answers)):
+        if item.chosen is None or item.thread_id is None:
+            continue
+        if out.setdefault(item.thread_id, item.chosen) != item.chosen:
+            twice.add(item.thread_id)
+    counting = [answer for _, answer in answers if not answer.excluded]
+    lost = {a.thread_id for a in counting if a.thread_id not in out and not a.adjudicates}
+    if out and lost:
+        warnings.warn(
+            f"{len(lost)} of {len({a.thread_id for a in counting})} answered threads came back "
+            "without how they were chosen: they speak for no other thread in shares. Pass tasks= "
+            "(--tasks), the file that 'intimacy annotate' wrote",
+            IntimacyWarning,
+            stacklevel=3,  # whoever called read_annotations
+        )
+    notes = []
+    if bare := {a.thread_id for a in counting if a.bare and a.thread_id not in out}:
+        notes.append(
+            f"{len(bare)} threads came back without what their tasks carried: if 'intimacy annotate"
+            " -n' chose them, pass tasks= (--tasks), or shares from them are biased"
+        )
+    if twice:
+        notes.append(f"{len(twice)} threads were chosen twice, unlike; the first time stands")
+    return out, notes
+
+
+def undecided(choices: Mapping[str, Chosen], settled: Collection[str]) -> list[str]:
+    """What is to be said of threads that were drawn and have no label yet."""
+    drawn = {name for name, chosen in choices.items() if chosen.probability is not None}
+    if not (missing := drawn - set(settled)) or len(missing) == len(drawn):
+        return []
+    return [
+        f"{len(missing)} of {len(drawn)} threads that were drawn have no label: shares from the "
+        "others are biased if these are harder, so finish them first"
+    ]
 
 
 def _later(earlier: Answer, answer: Answer) -> bool:

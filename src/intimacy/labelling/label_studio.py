@@ -27,11 +27,10 @@ from intimacy.labelling.base import (
     lines_of,
     list_of,
     mapping_of,
-    record_of,
     records,
-    thread_of,
     word_of,
 )
+from intimacy.labelling.carried import came_back, carried
 from intimacy.prediction import CAPTION
 from intimacy.schema import Thread
 
@@ -62,10 +61,8 @@ def _task(task: Task) -> dict[str, Any]:
     data: dict[str, Any] = {
         "thread_id": task.thread.id,
         "dialogue": [{"author": name, "text": text} for name, text in lines_of(task.thread)],
-        "record": record_of(task.thread),
+        **carried(task),
     }
-    if task.adjudicates:
-        data["adjudicates"] = True
     out: dict[str, Any] = {"data": data}
     if task.suggestion is not None:
         chosen = {QUESTION: task.suggestion, **task.suggested_attributes()}
@@ -164,15 +161,12 @@ def _flat(record: Mapping[str, Any], place: Place) -> Iterator[Answer]:
 
 
 def _known(data: Mapping[str, Any], place: Place) -> dict[str, Any]:
-    thread = thread_of(data.get("record"), place)
     identity = data.get("thread_id")
-    if thread is None and identity not in (None, ""):
-        thread = from_dialogue(str(identity), data.get("dialogue"), ("author", "text"), place)
-    return {
-        "thread_id": store.word_or_none(identity) if thread is None else thread.id,
-        "thread": thread,
-        "adjudicates": str(data.get("adjudicates")).lower() == "true",
-    }
+    out = came_back(data, identity, place)
+    if out["thread"] is None and identity not in (None, ""):
+        names = ("author", "text")
+        out["thread"] = from_dialogue(str(identity), data.get("dialogue"), names, place)
+    return out
 
 
 def _user(value: Any) -> str | None:

@@ -17,11 +17,10 @@ from intimacy.labelling.base import (
     answer,
     list_of,
     mapping_of,
-    record_of,
     records,
     text_of,
-    thread_of,
 )
+from intimacy.labelling.carried import came_back, carried
 
 _OUTCOMES = {"reject": "rejected", "ignore": "ignored"}
 
@@ -40,12 +39,12 @@ def _task(task: Task) -> dict[str, Any]:
         "options": [{"id": word, "text": shown} for word, shown in CHOICES.items()],
         "meta": {"thread_id": task.thread.id},
         # Beside meta, which Prodigy prints under the text.
-        "record": record_of(task.thread),
+        **carried(task),
     }
     if task.suggestion is not None:
         out["accept"] = [task.suggestion]
         out["meta"] |= {"suggested_by": task.agent, "score": task.score}
-    return out | ({"adjudicates": True} if task.adjudicates else {})
+    return out
 
 
 def _matches(document: Document) -> bool:
@@ -56,7 +55,6 @@ def _matches(document: Document) -> bool:
 def _read(document: Document, named: str | None) -> Iterator[Answer]:
     for record, place in records(document):
         meta = mapping_of(record, "meta", place)
-        thread = thread_of(record.get("record") or meta.get("record"), place)
         identity = meta.get("thread_id") or record.get("thread_id")
         said = record.get("answer")
         if said == "accept":
@@ -72,11 +70,9 @@ def _read(document: Document, named: str | None) -> Iterator[Answer]:
         else:
             raise place.refuse("'answer' is unknown; expected accept, reject or ignore")
         yield Answer(
-            thread_id=store.word_or_none(identity) if thread is None else thread.id,
+            **came_back({**meta, **record}, identity, place),
             annotator=store.word_or_none(record.get("_annotator_id") or record.get("_session_id")),
-            adjudicates=bool(record.get("adjudicates")),
             given_at=time_of(record.get("_timestamp")),
-            thread=thread,
             **found,
         )
 

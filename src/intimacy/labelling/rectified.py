@@ -8,6 +8,8 @@ field stands beside it for comparison.
 
 from __future__ import annotations
 
+import warnings
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
@@ -15,8 +17,8 @@ from typing import Any, Literal
 import numpy as np
 
 from intimacy import cues, prevalence
-from intimacy.annotation import AnnotatedThread
-from intimacy.errors import ConfigError, CorpusError, ThreadError, shown
+from intimacy.annotation import AnnotatedThread, is_probability
+from intimacy.errors import ConfigError, CorpusError, IntimacyWarning, ThreadError, shown
 from intimacy.labelling.estimators import Floats, Sample, draws, draws_of_labels, ppi_ratio
 from intimacy.labelling.selection import OUTCOMES, chances, frame
 from intimacy.prediction import Prediction
@@ -55,9 +57,11 @@ def labelled_shares(
         labels: Thread id → label, None where it is out of scope or not Italian; or labelled
             threads. Those of other creators among the predictions are passed over.
         probabilities: Thread id → probability that the thread was drawn for labelling, as
-            `intimacy.label_next` gives it; 1 for labels that were not drawn by chance. None: the
-            labels are a simple random sample of the threads that the model read. **Labels chosen
-            for uncertainty or diversity are not**, and shares from them alone are biased.
+            `intimacy.label_next` gives it; 1 for labels that were not drawn by chance. None:
+            those that labelled threads state (`AnnotatedThread.draw_probability`), 1 where others
+            state one and they do not; where nobody says how threads were chosen, the labels are
+            a simple random sample of the threads that the model read. **Labels chosen for
+            uncertainty or diversity are not**, and shares from them alone would be biased.
         creator_id: Whose; needed where the predictions are of several.
         interval: Probability inside the intervals.
         method: See above.
@@ -70,16 +74,19 @@ def labelled_shares(
         CorpusError: When there are no labels, two of one thread, labels of unknown threads, or
             names of no label.
         ThreadError: When something is no prediction, or two predictions have one id.
+
+    Warns:
+        IntimacyWarning: When labels that say how they were chosen were not drawn by chance.
     """
     if method not in METHODS:
         raise ConfigError(f"method is {shown(method)}; expected one of: {', '.join(METHODS)}")
     if isinstance(interval, bool) or not isinstance(interval, float) or not 0 < interval < 1:
         raise ConfigError(f"interval is {shown(interval)}; expected a fraction between 0 and 1")
-    if method == "ppi" and probabilities is not None:
+    sample = _sample(predictions, labels, probabilities, creator_id)
+    if method == "ppi" and (probabilities is not None or np.ptp(sample.weight) > 0):
         raise ConfigError(
             "method 'ppi' with probabilities; expected a simple random sample. Use 'posterior'"
         )
-    sample = _sample(predictions, labels, probabilities, creator_id)
     n, drawn = len(sample.rows), int((sample.weight > 0).sum())
     everything = n == len(sample.odds)
     if not everything and drawn < MIN_THREADS:
@@ -152,7 +159,8 @@ def all_with_labels(
     Args:
         profiles: One for each creator.
         predictions: Of each of them, in the same order.
-        labels: Of threads of some of them, of each a simple random sample.
+        labels: Of threads of some of them, drawn as they state; where none states anything, of
+            each creator a simple random sample.
 
     Raises:
         CorpusError: When a label is of a thread of none of them, or as `labelled_shares` does.
@@ -201,6 +209,8 @@ def _sample(
         raise ConfigError(
             f"predictions of {len(creators)} creators; expected those of one: pass creator_id="
         )
+    if not isinstance(labels, (str, bytes, Mapping)) and isinstance(labels, Iterable):
+        labels = list(labels)  # which may come but once
     answers = _answers(labels)
     known = {item.thread_id for item in given}
     if unknown := [name for name in answers if name not in known]:
@@ -215,9 +225,9 @@ def _sample(
             f"none of {len(answers)} labels is of a thread of this creator that the model read; "
             "expected some. label_next(by='random') chooses them"
         )
-    chance = np.ones(len(mine)) if probabilities is None else _checked(probabilities, mine)
+    chance = _stated(labels, mine) if probabilities is None else _checked(probabilities, mine)
     rows, truth = (np.array([m[i] for m in mine], dtype=np.int64) for i in (0, 2))
-    weight = np.ones(len(mine)) if probabilities is None else (1 - chance) / chance
+    weight = np.ones(len(mine)) if chance is None else (1 - chance) / chance
     odds = chances(kept)
     return Sample(
         odds=odds,
@@ -261,6 +271,29 @@ def _answers(labels: Labels) -> dict[str, int]:
     return out
 
 
+def _stated(labels: Labels, mine: Sequence[tuple[int, str, int]]) -> Floats | None:
+    """Probabilities that labelled threads state; None where the draw was even."""
+    if isinstance(labels, Mapping):
+        return None
+    by_id = {item.thread.id: item for item in labels}
+    own = [by_id[name] for _, name, _ in mine]
+    told = [item.draw_probability for item in own]
+    if all(item.chosen_by is None and item.draw_probability is None for item in own):
+        return None
+    if picked := Counter(item.chosen_by for item in own if item.draw_probability is None):
+        how = ", ".join(f"{by or 'nobody says how'} {n}" for by, n in picked.items())
+        warnings.warn(
+            f"{picked.total()} of {len(own)} labels were not drawn by chance ({how}): they count "
+            "as known and speak for no other thread. Draw threads for shares, with "
+            "label_next(by='profile') or 'intimacy annotate -n 80 --by profile'",
+            IntimacyWarning,
+            stacklevel=4,  # whoever called labelled_shares
+        )
+    elif len(set(told)) == 1:
+        return None
+    return np.array([1.0 if p is None else p for p in told])
+
+
 def _checked(probabilities: Mapping[str, float], mine: list[tuple[int, str, int]]) -> Floats:
     if not isinstance(probabilities, Mapping):
         raise ConfigError(
@@ -269,8 +302,7 @@ def _checked(probabilities: Mapping[str, float], mine: list[tuple[int, str, int]
     out = np.ones(len(mine))
     for place, (_, name, _) in enumerate(mine):
         value = probabilities.get(name)
-        number = isinstance(value, (int, float)) and not isinstance(value, bool)
-        if value is None or not number or not 0 < value <= 1:
+        if value is None or not is_probability(value):
             raise ConfigError(
                 f"probability of labelled thread {shown(name)} is {shown(value)}; expected the "
                 "one it was drawn with, above 0 and at most 1 (1: not drawn by chance)"

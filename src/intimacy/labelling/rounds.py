@@ -12,10 +12,17 @@ from typing import Any
 from intimacy import annotation, store
 from intimacy.annotation import ATTRIBUTES, AnnotatedThread
 from intimacy.errors import ConfigError, CorpusError, shown
-from intimacy.labelling.base import Answer
-from intimacy.labelling.joining import by_id, names_of, ordered, slots_of
+from intimacy.labelling.base import Answer, Chosen
+from intimacy.labelling.joining import (
+    by_id,
+    choices_of,
+    names_of,
+    ordered,
+    slots_of,
+    undecided,
+)
 from intimacy.labelling.tasks import export_for
-from intimacy.labelling.tools import read_answers, write_tasks
+from intimacy.labelling.tools import read_answers, read_tasks, write_tasks
 from intimacy.schema import Label, Share, Thread, plain
 
 _SHOWN = 5
@@ -166,6 +173,7 @@ def read_annotations(
     *,
     tool: str | None = None,
     threads: Iterable[Any] | None = None,
+    tasks: str | Path | None = None,
     adjudicators: Collection[str] = (),
     min_votes: int = 1,
     key: bytes | str | None = None,
@@ -174,7 +182,8 @@ def read_annotations(
 
     Drafts and cancelled, rejected, ignored, empty and unsure answers do not count, nor does an
     earlier answer of the same annotator; the report says how many of each there were. Threads
-    come back whole where the tasks were made by `export_for`.
+    come back whole where the tasks were made by `export_for`, with how `label_next` chose them and
+    the probability with which it drew them: `labelled_shares` needs no more.
 
     Args:
         path: A file, or several of one round: those of several annotators, or a first round and
@@ -182,6 +191,8 @@ def read_annotations(
         tool: ``label-studio``, ``doccano``, ``argilla``, ``prodigy`` or ``csv``; None recognises
             each file by content.
         threads: The threads, where the files do not hold them; found by id.
+        tasks: The file of tasks that the tool was given, where its export lost what they carried:
+            gives back threads and how they were chosen.
         adjudicators: Annotators who were asked only where others differed. Answers to the tasks
             of `Annotations.write_queue` are known to be such.
         min_votes: Votes that a thread needs to be settled; with fewer it waits.
@@ -195,7 +206,8 @@ def read_annotations(
         ConfigError: When there is no such tool.
 
     Warns:
-        IntimacyWarning: When a form of export cannot tell drafts from answers.
+        IntimacyWarning: When a form of export cannot tell drafts from answers, or how some of the
+            threads were chosen is lost.
     """
     paths = [path] if isinstance(path, (str, Path)) else list(path)
     if not paths:
@@ -211,6 +223,10 @@ def read_annotations(
     names, note = names_of(answers, key)
     excluded = Counter(answer.excluded for _, answer in answers if answer.excluded)
     known = None if threads is None else by_id(threads)
+    given_out = [] if tasks is None else read_tasks(Path(tasks), tool or tools[0])
+    if tasks is not None:
+        known = {t.thread.id: t.thread for t in given_out if t.thread} | (known or {})
+    choices, about = choices_of(answers, given_out)
     slots, unmatched, notes = slots_of(answers, names, known, excluded, adjudicators)
     settled: list[AnnotatedThread] = []
     queue: list[Contested] = []
@@ -222,7 +238,7 @@ def read_annotations(
             n_waiting += 1
             continue
         try:
-            settled.append(_settled(thread, votes))
+            settled.append(_settled(thread, votes, choices.get(thread.id)))
         except CorpusError:
             queue.append(
                 Contested(thread=thread, votes=tuple(votes), disagreement=_disagreement(votes))
@@ -239,7 +255,12 @@ def read_annotations(
         unmatched=tuple(unmatched),
         n_single=n_single,
         n_waiting=n_waiting,
-        notes=(*([note] if note else []), *notes),
+        notes=(
+            *([note] if note else []),
+            *notes,
+            *about,
+            *undecided(choices, {item.thread.id for item in settled}),
+        ),
     )
     # Of equals the order of the files stays: sorting is stable.
     queue.sort(key=lambda item: -item.disagreement)
@@ -251,7 +272,7 @@ def _vote(name: str, answer: Answer, adjudicators: Collection[str]) -> dict[str,
     return {"annotator": name, **answer.given, "adjudicates": decides}
 
 
-def _settled(thread: Thread, votes: list[dict[str, Any]]) -> AnnotatedThread:
+def _settled(thread: Thread, votes: list[dict[str, Any]], chosen: Chosen | None) -> AnnotatedThread:
     votes.sort(key=lambda vote: vote["adjudicates"])
     stands = annotation.settle(votes)
     asked = {name for vote in votes for name in vote}
@@ -262,6 +283,8 @@ def _settled(thread: Thread, votes: list[dict[str, Any]]) -> AnnotatedThread:
         attributes={name: stands[name] for name in ATTRIBUTES if name in asked},
         votes=tuple(votes),
         target=stands["target"],
+        chosen_by=None if chosen is None else chosen.by,
+        draw_probability=None if chosen is None else chosen.probability,
     )
 
 

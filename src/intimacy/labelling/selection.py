@@ -2,8 +2,9 @@
 
 Two strategies draw by chance and say with what probability: ``random``, and ``profile``, which
 draws a thread more often the more its label would narrow the shares of its creator. Their labels
-speak for all threads (`intimacy.labelled_shares`). The other two serve training: what they choose
-is unlike the rest by design, and shares from it are biased.
+speak for all threads: tasks of `intimacy.export_for` carry the probabilities, and labels that
+`intimacy.read_annotations` gives back hand them to `intimacy.labelled_shares`. The other two
+serve training: what they choose is unlike the rest by design, and shares from it are biased.
 """
 
 from __future__ import annotations
@@ -90,8 +91,9 @@ def label_next(
         predictions: Of these threads, in their order; None classifies them now.
         model: That classifies; None is the bundled one.
         creator_id: Choose among the threads of this creator only.
-        labelled: Ids not to choose again. Probabilities are those of a draw from the rest: in
-            `intimacy.labelled_shares` give the earlier labels probability 1.
+        labelled: Ids not to choose again. Probabilities are those of a draw from the rest. Labels
+            of several draws go together, each with the probability of its own; those that
+            chance did not choose have probability 1 in `intimacy.labelled_shares`.
         seed: Of the draws. The same threads in any order and the same seed give the same choice.
 
     Raises:

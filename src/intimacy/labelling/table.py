@@ -6,7 +6,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from intimacy import store
 from intimacy.annotation import VALUES
 from intimacy.importers.document import Document
 from intimacy.labelling.base import (
@@ -15,12 +14,10 @@ from intimacy.labelling.base import (
     Task,
     Tool,
     answer,
-    record_of,
     records,
     text_of,
-    thread_of,
-    word_of,
 )
+from intimacy.labelling.carried import came_back, carried
 
 _WIDE = re.compile(r"label:(.+)")
 _FORMULA = ("=", "+", "-", "@")
@@ -40,12 +37,8 @@ def _task(task: Task) -> dict[str, Any]:
         out |= {f"suggested_{n}": found.get(n, "") for n in VALUES if task.attributes}
     out |= {"label": "", SECONDARY: ""}
     out |= dict.fromkeys(VALUES, "") if task.attributes else {}
-    # The record is last: it is long, and nobody reads it.
-    return out | {
-        "annotator": "",
-        "adjudicates": word_of(task.adjudicates),
-        "record": record_of(task.thread),
-    }
+    # What is carried is last: it is long, and nobody reads it.
+    return out | {"annotator": "", **carried(task)}
 
 
 def _matches(document: Document) -> bool:
@@ -57,14 +50,8 @@ def _matches(document: Document) -> bool:
 def _read(document: Document, named: str | None) -> Iterator[Answer]:
     wide = sorted(m.group(1).strip() for m in map(_WIDE.fullmatch, document.keys) if m)
     for record, place in records(document):
-        thread = thread_of(record.get("record"), place)
         identity = (record.get("thread_id") or "").strip().removeprefix("'")
-        common: dict[str, Any] = {
-            # Spreadsheets turn long numbers into short ones; the record keeps the id.
-            "thread_id": store.word_or_none(identity) if thread is None else thread.id,
-            "thread": thread,
-            "adjudicates": str(record.get("adjudicates")).strip().lower() in ("true", "vero"),
-        }
+        common = came_back(record, identity, place)
         for who in wide:
             columns = {n: record.get(f"{n}:{who}") for n in ("label", SECONDARY, *VALUES)}
             yield Answer(**common, annotator=who, **_given(columns, f"label:{who}", place))

@@ -138,6 +138,20 @@ def read_answers(path: Path, tool: str | None) -> tuple[Tool, list[Answer], int]
     return chosen, answers, n_records
 
 
+def read_tasks(path: Path, tool: str) -> list[Answer]:
+    """Tasks that `write_tasks` wrote, as answers that nobody has given.
+
+    Raises:
+        SourceError: When the file cannot be read, or holds no tasks of that tool.
+    """
+    found = [task for task in read_answers(path, tool)[1] if task.thread_id is not None]
+    if not found:
+        raise SourceError(
+            f"{path} holds no tasks; expected what 'intimacy annotate --to {tool}' wrote"
+        )
+    return found
+
+
 def _answers(tool: Tool, document: Document, named: str | None) -> Iterable[Answer]:
     try:
         return list(tool.read(document, named))
