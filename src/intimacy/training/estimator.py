@@ -23,7 +23,6 @@ from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils.validation import check_is_fitted
 
 from intimacy import bundle as bundles
-from intimacy import evaluation
 from intimacy import text as texts
 from intimacy.annotation import AnnotatedThread
 from intimacy.bundle import Bundle, Manifest
@@ -191,7 +190,14 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             weights=rest,
         )
         self._open(folder)
-        self.report_ = self._measured(parts)
+        inside = [item for item in parts["dev"] if item.label is not None]
+        scores = self._scores([item.thread for item in inside])
+        self.report_ = record.of_calibration(inside, scores, [str(c) for c in self.classes_], parts)
+        self.report_ |= {
+            "temperature": self.classifier_.manifest.temperature,
+            "threshold": self.classifier_.manifest.threshold,
+            "loss": self.classifier_.manifest.training["dev_loss"],
+        }
         trained = self.classifier_.manifest
         made |= {**trained.training, "seeds": [trained.training]}
         bundles.write_manifest(folder.path, replace(trained, training=made))
@@ -238,39 +244,6 @@ class IntimacyClassifier(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 IntimacyWarning,
                 stacklevel=3,
             )
-
-    def _measured(self, parts: Mapping[str, Sequence[AnnotatedThread]]) -> dict[str, Any]:
-        inside = [item for item in parts["dev"] if item.label is not None]
-        names = [str(c) for c in self.classes_]
-        truth = evaluation.codes([str(item.label) for item in inside], names)
-        scores = self._scores([item.thread for item in inside])
-        said = scores.argmax(1)
-        right = said == truth
-
-        def figures(rows: npt.NDArray[np.int64]) -> list[float]:
-            f1 = evaluation.f1_of_codes(truth[rows], said[rows], len(names))
-            brier = evaluation.brier(scores[rows], truth[rows])
-            return [float(f1.mean()), float(right[rows].mean()), brier]
-
-        kinds = ("macro_f1", "accuracy", "brier")
-        found = evaluation.cluster_intervals(figures, [item.cluster for item in inside])
-        found_by = dict(zip(kinds, found, strict=True))
-        manifest = self.classifier_.manifest
-        return {
-            "n_train": len(parts["train"]),
-            "n_calibration": len(parts["dev"]),
-            "groups": {name: len({i.cluster for i in part}) for name, part in parts.items()},
-            **{kind: share.estimate for kind, share in found_by.items()},
-            "intervals": {
-                kind: None if share.low is None else [share.low, share.high]
-                for kind, share in found_by.items()
-            },
-            "ece": evaluation.calibration_error(scores.max(1), right),
-            "ece_by_chance": evaluation.calibration_error_by_chance(scores.max(1)),
-            "temperature": manifest.temperature,
-            "threshold": manifest.threshold,
-            "loss": manifest.training["dev_loss"],
-        }
 
     # -- telling
 
