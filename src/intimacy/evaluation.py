@@ -221,9 +221,9 @@ def cluster_intervals(
     groups = [np.array(rows) for rows in members.values()]
     rng = np.random.default_rng(seed)
     values = np.empty((draws, len(estimates)))
-    for row in values:
+    for sample in values:
         drawn = rng.integers(len(groups), size=len(groups))
-        row[:] = statistics(np.concatenate([groups[g] for g in drawn]))
+        sample[:] = statistics(np.concatenate([groups[g] for g in drawn]))
     low, high = np.quantile(values, [(1 - interval) / 2, (1 + interval) / 2], axis=0)
     return [
         Share(estimate=v, low=float(low[i]), high=float(high[i])) for i, v in enumerate(estimates)
