@@ -156,7 +156,7 @@ def _with_interval(report: Mapping[str, Any], name: str) -> str:
 
 
 def _made(made: Mapping[str, Any]) -> str:
-    losses = ", ".join(f"{row['seed']} ({row['dev_loss']:.4f})" for row in made["seeds"])
+    losses = ", ".join(f"{row['seed']} ({row['dev_loss']:.4g})" for row in made["seeds"])
     called = f"`{made['command']}`" if made["command"] else "a call from Python"
     versions = ", ".join(
         f"{name} {made['versions'][name]}" for name in ("intimacy", "torch", "transformers")
