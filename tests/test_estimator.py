@@ -264,9 +264,10 @@ def test_less_than_everything_is_tuned(tune: str, bert: Path) -> None:
     from safetensors.torch import load_file
 
     threads, labels, creators = corpus()
-    model = small(bert, tune=tune, lr=1e-3, epochs=60, patience=60)
+    # Adapters learn at ten times this rate, and at more they diverge.
+    model = small(bert, tune=tune, lr=3e-4, lr_heads=1e-2, epochs=60, patience=60)
     model.fit(threads, labels, groups=creators)
-    assert model.score(threads, labels) >= 0.75
+    assert model.score(threads, labels) >= 0.9
     before = load_file(bert / "model.safetensors")
     after = load_file(model.classifier_.bundle.path / "model.safetensors")
     name = "encoder.layer.0.attention.self.query.weight"
