@@ -2,14 +2,13 @@
 
 Matrix products run in integers: weights in bytes with a scale per column, activations quantised as
 they come (ONNX Runtime's dynamic quantisation). That scales all rows of an activation alike, so a
-neighbour in a batch would change a score: the backend runs one thread at a time. And within a
-thread a few tokens, and a few dimensions of all tokens, have activations far larger than the
-others, which would be rounded away. So the products scale each row to one before, and back after;
-the dimensions that stand out stay in floats (LLM.int8(), Dettmers et al. 2022, arXiv:2208.07339);
-of the others part of the size is moved from the activations into the weights (SmoothQuant, Xiao et
-al. 2023, arXiv:2211.10438), which are rounded by what they do to the outputs
-(`intimacy.training.rounding`). Layers that read the same states, those of queries, keys and values,
-are one product. Embeddings have twelve bits.
+neighbour in a batch would change a score: the backend runs one thread at a time. And a few
+dimensions have activations far larger than the others, which would be rounded away. So those stay
+in floats (LLM.int8(), Dettmers et al. 2022, arXiv:2208.07339); of the others part of the size is
+moved from the activations into the weights (SmoothQuant, Xiao et al. 2023, arXiv:2211.10438), which
+are rounded by what they do to the outputs (`intimacy.training.rounding`). What is left differs
+little from token to token. Layers that read the same states, those of queries, keys and values, are
+one product. Embeddings have twelve bits.
 """
 
 from __future__ import annotations
@@ -59,9 +58,10 @@ class _SmallEmbedding(nn.Module):
 
 
 class _Scaled(nn.Module):
-    """Linear layers of one input, which is of even size when it is quantised, by row and column;
-    the few dimensions that stand out are not."""
+    """Linear layers of one input, whose dimensions are of even size when it is quantised; the few
+    that stand out are not."""
 
+    bias: Tensor
     shrink: Tensor
     loud: Tensor
 
@@ -75,22 +75,21 @@ class _Scaled(nn.Module):
         quiet = torch.ones_like(largest).index_fill(0, loud, 0.0)
         self.product = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
         self.product.weight = nn.Parameter(weight * columns * quiet, requires_grad=False)
-        self.exact = nn.Linear(len(loud), weight.shape[0])
+        self.exact = nn.Linear(len(loud), weight.shape[0], bias=False)
         self.exact.weight = nn.Parameter(weight[:, loud], requires_grad=False)
         biases = [
             torch.zeros(source.out_features) if source.bias is None else source.bias.detach()
             for source in sources
         ]
-        self.exact.bias = nn.Parameter(torch.cat(biases), requires_grad=False)
+        self.register_buffer("bias", torch.cat(biases))
         self.register_buffer("loud", loud)
         self.register_buffer("shrink", quiet / columns)
         self.latest: tuple[Tensor, Tensor] | None = None
 
     def forward(self, x: Tensor) -> Tensor:
         if self.latest is None or self.latest[0] is not x:
-            even = x * self.shrink
-            scale = even.abs().amax(-1, keepdim=True).clamp(min=1e-6)
-            out = self.product(even / scale) * scale + self.exact(x[..., self.loud])
+            # In this order ONNX Runtime makes the bias part of the product.
+            out = self.product(x * self.shrink) + self.bias + self.exact(x[..., self.loud])
             self.latest = (x, out)
         return self.latest[1]
 
@@ -107,7 +106,7 @@ class _Part(nn.Module):
         return out
 
 
-_LOUD = 32
+_LOUD = 64
 """One dimension in so many stays in floats."""
 _SHARE = 0.4
 """Of the size of a dimension, in logarithms, that goes over into the weights."""
