@@ -53,8 +53,8 @@ def test_embeddings_keep_twelve_bits(width: int) -> None:
 
 def test_layers_of_one_input_are_one_product_that_says_the_same() -> None:
     torch.manual_seed(0)
-    states = correlated(30, 64)
-    layers = [torch.nn.Linear(64, 16), torch.nn.Linear(64, 8, bias=False)]
+    states = correlated(30, 128)
+    layers = [torch.nn.Linear(128, 16), torch.nn.Linear(128, 8, bias=False)]
     whole = export._Scaled(layers, states.abs().amax(0))
     assert set(whole.loud.tolist()) == {3, 40}
     assert bool((whole.product.weight[:, [3, 40]] == 0).all())
