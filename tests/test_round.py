@@ -444,11 +444,19 @@ def test_the_round_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
         assert f"{share.estimate:.2f}  [{share.low:.2f}, {share.high:.2f}]" in printed[-1], name
 
 
+def _answer(vote: Any) -> str:
+    return str(vote["label"] or vote["flags"][0])
+
+
 def annotated(items: dict[str, AnnotatedThread], tasks: str, *who: int) -> Path:
     """Label Studio's export with the answers of some of the corpus' own annotators."""
     given = json.loads(Path(tasks).read_bytes())
     votes = [items[task["data"]["thread_id"]].votes for task in given]
-    said = {str(n): [v[n]["label"] or v[n]["flags"][0] for v in votes] for n in who}
+    # A third read only what the first two differed about.
+    said = {str(n): [_answer(v[n if n < len(v) else 0]) for v in votes] for n in who}
+    if len(who) > 1:  # they differ about one thread in a hundred: too few to count on
+        second = said[str(who[1])]
+        second[:3] = ["interactive" if s == "commercial" else "commercial" for s in second[:3]]
     folder = Path(tasks).with_suffix("")
     folder.mkdir()
     (path,) = of_label_studio(folder, given, said)
