@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+import re
+from collections import Counter
 
 import pytest
 from conftest import ROOT
@@ -97,3 +99,18 @@ def test_the_card_counts_what_was_read() -> None:
         rows = [row for source, row in read["read"].items() if source.endswith(f".{tier}")]
         (line,) = (line for line in card.splitlines() if line.startswith(f"| {name} ("))
         assert f"| {sum(row['tokens'] for row in rows) / 1e6:.1f} M |" in line
+
+
+def test_scores_are_passed_on_without_a_text() -> None:
+    folder = ROOT / "data" / "scores"
+    lines = (folder / "intimacy-it.jsonl").read_text("utf-8").splitlines()
+    rows = [json.loads(line) for line in lines]
+    assert all(set(row) == {"text_sha256", "source", "score"} for row in rows)
+    assert all(re.fullmatch("[0-9a-f]{64}", row["text_sha256"]) for row in rows)
+    assert len({row["text_sha256"] for row in rows}) == len(rows)
+    assert all(1 <= row["score"] <= 5 for row in rows)
+    card = (folder / "README.md").read_text("utf-8")
+    assert f"{len(rows):,} texts" in card
+    for source, n in Counter(row["source"] for row in rows).items():
+        mean = sum(row["score"] for row in rows if row["source"] == source) / n
+        assert re.search(rf"\| {re.escape(source)}[^|]*\| {n:,} \| {mean:.2f} \|", card)

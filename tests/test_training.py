@@ -22,7 +22,7 @@ import pytest
 from intimacy import annotation, corpus, store
 from intimacy.bundle import HEADS, digest, open_bundle
 from intimacy.classifier import Classifier
-from intimacy.errors import ConfigError, CorpusError
+from intimacy.errors import ConfigError, CorpusError, RecordError
 from intimacy.schema import Label
 
 torch = pytest.importorskip("torch")
@@ -188,10 +188,22 @@ def test_encoder_loads_as_any_other(encoder: Path) -> None:
     assert all({"loss", "tokens_per_s"} <= set(row) for row in rows)
 
 
+def scored(path: Path, texts: dict[str, float]) -> Path:
+    rows = [
+        {"text_sha256": corpus.text_hash([text]), "source": "comments.unlicensed", "score": score}
+        for text, score in texts.items()
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
+    return path
+
+
 PRETRAIN = """
 tokens = 12_288
 tokens_per_batch = 256
 parallel_share = {share}
+scored_share = {share}
+[scores]
+file = "{scores}"
 [shape]
 width = 24
 layers = 1
@@ -208,14 +220,15 @@ teacher = "{teacher}"
 """
 
 
-@pytest.mark.parametrize("share", [0.0, 0.5])
+@pytest.mark.parametrize("share", [0.0, 0.3])
 def test_pretraining_is_killed_and_goes_on(
     corpora: Path, teacher: Path, tmp_path: Path, share: float
 ) -> None:
     from transformers import AutoModel
 
     recipe = tmp_path / "c.toml"
-    recipe.write_text(PRETRAIN.format(share=share, teacher=teacher))
+    scores = scored(tmp_path / "scores.jsonl", {it: len(it) for _, it in SENTENCES[:4]})
+    recipe.write_text(PRETRAIN.format(share=share, teacher=teacher, scores=scores))
     command = [sys.executable, "-m", "intimacy", "pretrain", "--config", str(recipe)]
     command += ["--corpora", str(corpora), "-o"]
     whole, cut = tmp_path / "whole", tmp_path / "cut"
@@ -270,6 +283,56 @@ def test_masked_words_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -
     lines = (tmp_path / "p" / "metrics.jsonl").read_text().splitlines()
     losses = [json.loads(line)["loss"] for line in lines[:-1]]
     assert losses[-1] < 0.7 * losses[0], "four sentences are learnt by heart"
+
+
+def test_scores_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None:
+    from intimacy.training.config import OptimiserConfig, PretrainConfig, ScoresConfig
+    from intimacy.training.pretrain import pretrain
+
+    given = dict(zip([it for _, it in SENTENCES[:4]], (1.0, 4.5, 2.0, 1.5), strict=True))
+    path = scored(tmp_path / "scores.jsonl", given | {"In nessun testo.": 3.0})
+    config = PretrainConfig(
+        tokens=60_000,
+        tokens_per_batch=512,
+        scored_share=1.0,
+        scores=ScoresConfig(file=str(path)),
+        optimiser=OptimiserConfig(lr_body=3e-3),
+    )
+    pretrain(corpora, tmp_path / "p", config, start=encoder)
+    lines = (tmp_path / "p" / "metrics.jsonl").read_text().splitlines()
+    losses = [json.loads(line)["loss"] for line in lines[:-1]]
+    assert losses[-1] < 0.1 * losses[0], "four scores are learnt by heart"
+
+
+def test_scores_of_texts_that_may_not_be_read(corpora: Path, encoder: Path, tmp_path: Path) -> None:
+    from tokenizers import Tokenizer
+
+    from intimacy.training.config import ScoresConfig
+    from intimacy.training.corpora import TIERS, Reader
+    from intimacy.training.scores import Scores
+
+    folder = tmp_path / "corpora"
+    shutil.copytree(corpora, folder)
+    (folder / "probes").mkdir()
+    tested = {"text": "Ieri ho pianto a casa.", "intimacy": 4.0}
+    (folder / "probes" / "mint_it_test.jsonl").write_text(json.dumps(tested) + "\n", "utf-8")
+    path = scored(tmp_path / "scores.jsonl", {it: 2.0 for _, it in SENTENCES[:4]})
+    tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
+
+    def opened(tiers: tuple[str, ...], file: Path) -> Scores:
+        config = ScoresConfig(file=str(file))
+        return Scores.open(Reader(folder, tiers), tokenizer, config, 0, torch.device("cpu"))
+
+    assert len(opened(TIERS, path)) == 3, "all but the one that the probes are tested on"
+    with pytest.raises(ConfigError, match="is not a file"):
+        opened(TIERS, tmp_path / "none")
+    with pytest.raises(ConfigError, match="no text of the corpora has one of the 1 scores"):
+        opened(TIERS, scored(tmp_path / "other", {"Altro": 1.0}))
+    whole = {"text_sha256": "a", "source": "b", "score": 1.0}
+    for wrong in whole:
+        (tmp_path / "bad").write_text(json.dumps(whole | {wrong: None}), "utf-8")
+        with pytest.raises(RecordError, match=f"bad:1: '{wrong}'"):
+            opened(TIERS, tmp_path / "bad")
 
 
 def test_texts_side_by_side_read_as_alone(encoder: Path) -> None:
@@ -483,6 +546,23 @@ def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> 
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
         load(TrainConfig, path)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("parallel_share = 0.6\nscored_share = 0.5\n[scores]\nfile = 'x'", "together at most 1"),
+        ("scored_share = -0.1", "expected shares"),
+        ("scored_share = 0.5", "names no file"),
+    ],
+)
+def test_shares_of_batches_are_checked(tmp_path: Path, text: str, message: str) -> None:
+    from intimacy.training.config import PretrainConfig, load
+
+    path = tmp_path / "c.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError, match=message):
+        load(PretrainConfig, path)
 
 
 def test_every_recipe_is_valid() -> None:

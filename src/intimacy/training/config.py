@@ -127,12 +127,23 @@ class MixConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class ScoresConfig:
+    """Texts of the corpora that somebody has scored."""
+
+    file: str = ""
+    """JSONL, a line ``{"text_sha256": …, "source": …, "score": …}`` a text."""
+    max_tokens: int = 96
+
+
+@dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
     """`intimacy pretrain`: masked-language modelling over the corpora (Devlin et al. 2019).
 
     Whole words are masked (Cui et al. 2021, arXiv:1906.08101); predictions are computed at
     masked positions only. A share of the batches may be those of `intimacy distill`, so that
-    an encoder learns the register of comments without losing what its sentence vectors mean.
+    an encoder learns the register of comments without losing what its sentence vectors mean; a
+    share of them texts with a score to be told, so that it learns what the score is about
+    (supplementary training: Phang et al. 2018, arXiv:1811.01088).
     """
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -145,6 +156,9 @@ class PretrainConfig:
     """Used where some batches are parallel sentences."""
     parallel_share: float = 0.0
     """Share of the batches that are parallel sentences."""
+    scores: ScoresConfig = field(default_factory=ScoresConfig)
+    scored_share: float = 0.0
+    """Share of the batches that are texts with scores."""
     tiers: tuple[str, ...] = ("open", "nc", "unlicensed")
     """Licence tiers of the text that may be used."""
     tokens: int = 10_000_000
@@ -155,6 +169,16 @@ class PretrainConfig:
     """Share of the words to be predicted: 80 % of them hidden, 10 % replaced, 10 % left."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     seed: int = 20
+
+    def __post_init__(self) -> None:
+        shares = (self.parallel_share, self.scored_share)
+        if min(shares) < 0 or sum(shares) > 1:
+            raise ConfigError(
+                f"parallel_share and scored_share are {shares[0]} and {shares[1]}; expected shares "
+                "of the batches, together at most 1"
+            )
+        if self.scored_share and not self.scores.file:
+            raise ConfigError("scored_share is set, but [scores] names no file")
 
 
 TUNES = ("full", "lora", "frozen")

@@ -15,7 +15,7 @@ import random
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -87,6 +87,8 @@ class Text:
     turns: tuple[str, ...]
     roles: tuple[str, ...]
     """Role tag of every turn; none for a text that is nobody's turn."""
+    keys: tuple[str, ...]
+    """`corpus.text_hash` of every turn as it stands in the file."""
 
 
 class Reader:
@@ -115,19 +117,29 @@ class Reader:
 
     def texts(self) -> Iterator[Text]:
         """Everything that may be read, file by file."""
+        for path, group, source in self._files():
+            yield from self._file(path, group, source)
+        for item in corpus.load_corpus():
+            if item.split == "train":
+                yield _thread(item.thread)
+
+    def texts_of(self, sources: Collection[str]) -> Iterator[Text]:
+        """What may be read of some files, named as in `Text.source`."""
+        for path, group, source in self._files():
+            if source in sources:
+                yield from self._file(path, group, source)
+
+    def _files(self) -> Iterator[tuple[Path, str, str]]:
+        """Files of the tiers that may be read, each with its group and source."""
         for path in sorted((self._folder / "social").glob("*.jsonl.xz")):
             name = path.name.removesuffix(".jsonl.xz")
             tier = _STATED.get(name, "unlicensed")
             if tier in self._tiers:
-                yield from self._file(path, _group(name, "social"), f"{name}.{tier}")
+                yield path, _group(name, "social"), f"{name}.{tier}"
         for path in sorted((self._folder / "text").glob("*.jsonl.xz")):
             name, _, tier = path.name.removesuffix(".jsonl.xz").rpartition(".")
             if tier in self._tiers:
-                yield from self._file(path, _group(name, "written"), f"{name}.{tier}")
-
-        for item in corpus.load_corpus():
-            if item.split == "train":
-                yield _thread(item.thread)
+                yield path, _group(name, "written"), f"{name}.{tier}"
 
     def _file(self, path: Path, group: str, source: str) -> Iterator[Text]:
         for record in lines(path):
@@ -145,13 +157,12 @@ class Reader:
                 bodies, kept = [record["caption"], *bodies], [True, *kept]
                 roles = ["[CAP]", "[FOL]"]
             if all(kept):
-                masked = (texts.mask_pii(texts.clean(body)) for body in bodies)
-                yield Text(group, source, tuple(masked), tuple(roles))
+                yield _text(group, source, bodies, roles)
             elif turns:
                 # The rest of a conversation, each turn on its own.
                 for body, whole in zip(bodies, kept, strict=True):
                     if whole:
-                        yield Text(group, source, (texts.mask_pii(texts.clean(body)),), ())
+                        yield _text(group, source, [body], [])
 
     def _kept(self, text: str) -> bool:
         if corpus.text_hash([text]) in self._labelled:
@@ -163,12 +174,22 @@ class Reader:
         return False
 
 
+def _text(group: str, source: str, bodies: list[str], roles: list[str]) -> Text:
+    masked = tuple(texts.mask_pii(texts.clean(body)) for body in bodies)
+    return Text(group, source, masked, tuple(roles), _keys(bodies))
+
+
+def _keys(bodies: list[str]) -> tuple[str, ...]:
+    return tuple(corpus.text_hash([body]) for body in bodies)
+
+
 def _thread(thread: Thread) -> Text:
     """A thread as `intimacy.render` frames it."""
     caption = [thread.post.text] if thread.post.text else []
     turns = [*caption, *(turn.text for turn in thread.turns)]
     roles = ["CAP"] * len(caption) + [turn.role.value[:3].upper() for turn in thread.turns]
-    return Text("threads", "threads.open", tuple(turns), tuple(f"[{role}]" for role in roles))
+    framed = tuple(f"[{role}]" for role in roles)
+    return Text("threads", "threads.open", tuple(turns), framed, _keys(turns))
 
 
 def _group(name: str, otherwise: str) -> str:

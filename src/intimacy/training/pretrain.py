@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import random
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +23,7 @@ from intimacy.training import corpora, distill, loop, packing
 from intimacy.training import tokenizer as tokenizers_it
 from intimacy.training.config import PretrainConfig, ShapeConfig
 from intimacy.training.progress import Progress
+from intimacy.training.scores import Scores
 
 _HELD_OUT = 1_000
 _CHUNK = 20_000
@@ -65,40 +66,90 @@ def pretrain(
     words = _Words(tokenizer, config, where)
     model = MaskedModel(encoder).to(where)
     loop.speed_up(packing.without_dropout(encoder), where)
-    pairs = None
-    if config.parallel_share > 0:
-        pairs = distill.Pairs.open(folder, out, tokenizer, config.pairs, config.seed, where)
-    bridge = None if pairs is None else pairs.bridge(encoder)
-    trained = nn.ModuleList([model] if bridge is None else [model, bridge])
-
-    def batches() -> Iterator[tuple[bool, packing.Packed]]:
-        masked = corpus.batches(config)
-        parallel = (
-            None if pairs is None else pairs.batches(config.tokens_per_batch, config.max_tokens)
+    tasks, trained = _other_tasks(folder, out, tokenizer, encoder, config, where)
+    tasks.append(
+        _Task(
+            1 - sum(task.share for task in tasks),
+            lambda: corpus.batches(config),
+            lambda packed: words.loss(model, packed),
         )
+    )
+
+    def batches() -> Iterator[tuple[int, packing.Packed]]:
+        streams = [task.batches() for task in tasks]
+        shares = [task.share for task in tasks]
         rng = random.Random(config.seed)
         while True:
-            if parallel is not None and rng.random() < config.parallel_share:
-                yield True, next(parallel)
-            else:
-                yield False, next(masked)
+            (drawn,) = rng.choices(range(len(tasks)), shares)
+            yield drawn, next(streams[drawn])
 
-    def loss(batch: tuple[bool, packing.Packed]) -> tuple[Tensor, int]:
-        is_pairs, packed = batch
-        if is_pairs:
-            assert pairs is not None, "parallel batches come from the pairs"
-            return pairs.loss(encoder, packed, bridge)
-        return words.loss(model, packed)
+    def loss(batch: tuple[int, packing.Packed]) -> tuple[Tensor, int]:
+        drawn, packed = batch
+        return tasks[drawn].loss(packed)
 
     # Counted in full batches, so that a run's length does not depend on how they are filled.
     total = max(1, config.tokens // config.tokens_per_batch)
     step = loop.Step(batches, loss)
-    loop.run("pretrain", trained, step, total=total, config=config.optimiser, out=out)
+    loop.run(
+        "pretrain",
+        nn.ModuleList([model, *trained]),
+        step,
+        total=total,
+        config=config.optimiser,
+        out=out,
+    )
     with Progress("pretrain", log=out / "metrics.jsonl") as log:
         log.record(held_out_loss=corpus.held_out_loss(model, words, config))
     distill.save_encoder(encoder, tokenizer, out)
     corpus.forget(out)
     return out
+
+
+@dataclass(frozen=True)
+class _Task:
+    """One of the things that a run learns from."""
+
+    share: float
+    """Of the batches."""
+    batches: Callable[[], Iterator[packing.Packed]]
+    loss: Callable[[packing.Packed], tuple[Tensor, int]]
+
+
+def _other_tasks(
+    folder: Path,
+    out: Path,
+    tokenizer: Tokenizer,
+    encoder: BertModel,
+    config: PretrainConfig,
+    device: torch.device,
+) -> tuple[list[_Task], list[nn.Module]]:
+    """What is learnt beside words, and the layers that this takes beside the encoder."""
+    shape = (config.tokens_per_batch, config.max_tokens)
+    tasks: list[_Task] = []
+    layers: list[nn.Module] = []
+    if config.parallel_share > 0:
+        pairs = distill.Pairs.open(folder, out, tokenizer, config.pairs, config.seed, device)
+        if (bridge := pairs.bridge(encoder)) is not None:
+            layers.append(bridge)
+        tasks.append(
+            _Task(
+                config.parallel_share,
+                lambda: pairs.batches(*shape),
+                lambda packed: pairs.loss(encoder, packed, bridge),
+            )
+        )
+    if config.scored_share > 0:
+        reader = corpora.Reader(folder, config.tiers)
+        scores = Scores.open(reader, tokenizer, config.scores, config.seed, device)
+        layers.append(head := scores.head(encoder))
+        tasks.append(
+            _Task(
+                config.scored_share,
+                lambda: scores.batches(*shape),
+                lambda packed: scores.loss(encoder, packed, head),
+            )
+        )
+    return tasks, layers
 
 
 def random_encoder(tokenizer: Tokenizer, shape: ShapeConfig) -> BertModel:
