@@ -1,6 +1,7 @@
 """What each step gives an encoder: ``python benchmarks/encoder_ablations.py OUT --corpora PATH``.
 
-Every variant is trained on as many tokens as the others and measured twice: surprise at hidden
+Every variant is trained on as many tokens as the others (scores, where ``--scores`` names a file of
+them, come on top by their own recipe) and measured twice: surprise at hidden
 words of comments that none has trained on, and Pearson r of a linear probe on the training part of
 MINT (5-fold, three seeds; ``benchmarks/encoder_probes.py`` says how). An encoder that OUT holds
 already is not made again, so a run that was cut off goes on. ``docs/encoder.md`` has the figures of
@@ -17,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from encoder_probes import Encoder, embed, frozen, tasks
+from encoder_probes import CHOSEN, Encoder, embed, frozen, tasks
 
 from intimacy.training import corpora
 from intimacy.training.config import (
@@ -37,7 +38,12 @@ NARROW = ShapeConfig(width=256, layers=4, heads=8, feed_forward=1_024)
 
 
 def variants(
-    folder: Path, out: Path, carry: DistillConfig, words: PretrainConfig, device: str
+    folder: Path,
+    out: Path,
+    carry: DistillConfig,
+    words: PretrainConfig,
+    scores: str | None,
+    device: str,
 ) -> dict[str, Callable[[], object]]:
     """What makes each encoder, in an order in which none waits for a later one."""
 
@@ -68,6 +74,10 @@ def variants(
         ("the same, 4×384", words, "distilled 4×384"),
         ("random, words and pairs, 4×256", replace(words, shape=NARROW), None),
     ]
+    if scores:
+        scored = load(PretrainConfig, "score-it")
+        scored = replace(scored, scores=replace(scored.scores, file=scores))
+        runs.append(("words and pairs, then scores", scored, "distilled, words and pairs"))
     return plan | {name: masked(name, config, start) for name, config, start in runs}
 
 
@@ -84,6 +94,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--corpora", required=True)
     parser.add_argument("--teacher", help="path of the teacher; else its hub name")
+    parser.add_argument("--scores", help="file of scores; adds the third step to the first two")
     parser.add_argument("--tokens", type=int, default=30_000_000)
     parser.add_argument("--tokens-per-batch", type=int, default=65_536)
     parser.add_argument("--device", default="cpu")
@@ -98,14 +109,15 @@ def main() -> None:
         tokens=options.tokens,
         tokens_per_batch=options.tokens_per_batch,
     )
+    plan = variants(folder, options.out, carry, words, options.scores, options.device)
     (mint,) = (task for task in tasks(folder, final=False) if task.name == "mint")
-    for name, make in variants(folder, options.out, carry, words, options.device).items():
+    for name, make in plan.items():
         started = time.monotonic()
         if not (options.out / name / "tokenizer_config.json").exists():
             make()
         seconds = round(time.monotonic() - started, 1)
         vectors = embed(Encoder.open(options.out / name), mint.texts, options.device)
-        scores = [frozen(vectors, mint, seed)[0] for seed in range(3)]
+        scores = [frozen(vectors, mint, seed)[CHOSEN][0] for seed in range(3)]
         figures = {
             "variant": name,
             "seconds": seconds,

@@ -7,6 +7,7 @@ import json
 import lzma
 import os
 import platform
+import random
 import shlex
 import shutil
 import signal
@@ -249,6 +250,7 @@ def test_pretraining_is_killed_and_goes_on(
     assert one["embeddings.word_embeddings.weight"].shape[1] == 24
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert rows[-2]["step"] == 48 and rows[-2]["loss"] > 0 and rows[-1]["held_out_loss"] > 0
+    assert ("held_out_r" in rows[-1]) == (share > 0)
     kept = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {p.name for p in whole.iterdir()} == kept | {"run.json", "metrics.jsonl", "corpora.json"}
     read = json.loads((whole / "corpora.json").read_text())["read"]
@@ -289,19 +291,34 @@ def test_scores_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None
     from intimacy.training.config import OptimiserConfig, PretrainConfig, ScoresConfig
     from intimacy.training.pretrain import pretrain
 
-    given = dict(zip([it for _, it in SENTENCES[:4]], (1.0, 4.5, 2.0, 1.5), strict=True))
-    path = scored(tmp_path / "scores.jsonl", given | {"In nessun testo.": 3.0})
+    folder = tmp_path / "corpora"
+    (folder / "social").mkdir(parents=True)
+    words = ("ieri", "treno", "uova", "ancora", "casa", "ricetta", "due")
+    rng = random.Random(0)
+    drawn = {" ".join(rng.choices(words, k=5)): rng.choice((1.0, 4.0)) for _ in range(200)}
+    texts = {f"{text} {'pianto' if score > 2 else 'pane'}": score for text, score in drawn.items()}
+    with lzma.open(folder / "social" / "comments.jsonl.xz", "wt", encoding="utf-8") as stream:
+        stream.writelines(json.dumps({"text": text}) + "\n" for text in texts)
     config = PretrainConfig(
         tokens=60_000,
         tokens_per_batch=512,
+        dropout=0.1,
         scored_share=1.0,
-        scores=ScoresConfig(file=str(path)),
+        scores=ScoresConfig(file=str(scored(tmp_path / "s", texts | {"In nessun testo.": 3.0}))),
         optimiser=OptimiserConfig(lr_body=3e-3),
     )
-    pretrain(corpora, tmp_path / "p", config, start=encoder)
-    lines = (tmp_path / "p" / "metrics.jsonl").read_text().splitlines()
-    losses = [json.loads(line)["loss"] for line in lines[:-1]]
-    assert losses[-1] < 0.1 * losses[0], "four scores are learnt by heart"
+    pretrain(folder, tmp_path / "p", config, start=encoder)
+    rows = [
+        json.loads(line) for line in (tmp_path / "p" / "metrics.jsonl").read_text().split("\n")[:-1]
+    ]
+    assert rows[-2]["loss"] < 0.5 * rows[0]["loss"]
+    assert rows[-1]["held_out_r"] > 0.8, "one word tells the score of a text never seen"
+    assert "held_out_loss" not in rows[-1], "nothing was hidden"
+    told = json.loads((tmp_path / "p" / "corpora.json").read_text())
+    assert told["scored"] == {"comments.unlicensed": len(texts)} and "read" not in told
+    made = json.loads((tmp_path / "p" / "config.json").read_text())
+    began = json.loads((encoder / "config.json").read_text())
+    assert made["hidden_dropout_prob"] == began["hidden_dropout_prob"]
 
 
 def test_scores_of_texts_that_may_not_be_read(corpora: Path, encoder: Path, tmp_path: Path) -> None:
@@ -554,9 +571,10 @@ def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> 
         ("parallel_share = 0.6\nscored_share = 0.5\n[scores]\nfile = 'x'", "together at most 1"),
         ("scored_share = -0.1", "expected shares"),
         ("scored_share = 0.5", "names no file"),
+        ("dropout = 1.0", "expected a share"),
     ],
 )
-def test_shares_of_batches_are_checked(tmp_path: Path, text: str, message: str) -> None:
+def test_shares_of_a_run_are_checked(tmp_path: Path, text: str, message: str) -> None:
     from intimacy.training.config import PretrainConfig, load
 
     path = tmp_path / "c.toml"

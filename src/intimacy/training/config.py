@@ -167,6 +167,8 @@ class PretrainConfig:
     max_tokens: int = 256
     mask: float = 0.2
     """Share of the words to be predicted: 80 % of them hidden, 10 % replaced, 10 % left."""
+    dropout: float = 0.0
+    """Of the encoder's states while it learns; what it reads several times over needs some."""
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
     seed: int = 20
 
@@ -177,6 +179,8 @@ class PretrainConfig:
                 f"parallel_share and scored_share are {shares[0]} and {shares[1]}; expected shares "
                 "of the batches, together at most 1"
             )
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; expected a share from 0 to below 1")
         if self.scored_share and not self.scores.file:
             raise ConfigError("scored_share is set, but [scores] names no file")
 

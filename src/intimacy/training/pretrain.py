@@ -1,4 +1,4 @@
-"""`intimacy pretrain`: an encoder learns the Italian of comments by masked-language modelling."""
+"""`intimacy pretrain`: an encoder learns the Italian of comments, of masked words above all."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import random
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -37,11 +38,12 @@ def pretrain(
     start: str | Path | None = None,
     device: str = "cpu",
 ) -> Path:
-    """Train an encoder on masked words and save it as a transformers folder.
+    """Train an encoder on words, parallel sentences and scores; save it for transformers.
 
     A run that was killed goes on from its last checkpoint when it is started again with the
     same ``out``. ``out/corpora.json`` says what was read and what was left out, the last line of
-    ``out/metrics.jsonl`` how well words of comments that it never saw are told.
+    ``out/metrics.jsonl`` how well words, and scores, of texts that it never saw are told: the
+    mean surprise at hidden words and Pearson r.
 
     Args:
         folder: Corpora, see `intimacy.training.corpora`.
@@ -62,46 +64,32 @@ def pretrain(
     encoder = (
         random_encoder(tokenizer, config.shape) if start is None else distill.open_encoder(start)
     )
-    corpus = _Corpus.read(folder, out, tokenizer, config)
-    words = _Words(tokenizer, config, where)
-    model = MaskedModel(encoder).to(where)
-    loop.speed_up(packing.without_dropout(encoder), where)
-    tasks, trained = _other_tasks(folder, out, tokenizer, encoder, config, where)
-    tasks.append(
-        _Task(
-            1 - sum(task.share for task in tasks),
-            lambda: corpus.batches(config),
-            lambda packed: words.loss(model, packed),
-        )
-    )
+    packing.set_dropout(encoder.to(where), config.dropout)
+    loop.speed_up(encoder, where)
+    tasks = list(_tasks(folder, out, tokenizer, encoder, config, where))
 
-    def batches() -> Iterator[tuple[int, packing.Packed]]:
-        streams = [task.batches() for task in tasks]
+    def batches() -> Iterator[tuple[_Task, packing.Packed]]:
+        streams = [(task, task.batches()) for task in tasks]
         shares = [task.share for task in tasks]
         rng = random.Random(config.seed)
         while True:
-            (drawn,) = rng.choices(range(len(tasks)), shares)
-            yield drawn, next(streams[drawn])
+            ((drawn, stream),) = rng.choices(streams, shares)
+            yield drawn, next(stream)
 
-    def loss(batch: tuple[int, packing.Packed]) -> tuple[Tensor, int]:
+    def loss(batch: tuple[_Task, packing.Packed]) -> tuple[Tensor, int]:
         drawn, packed = batch
-        return tasks[drawn].loss(packed)
+        return drawn.loss(packed)
 
     # Counted in full batches, so that a run's length does not depend on how they are filled.
     total = max(1, config.tokens // config.tokens_per_batch)
+    trained = nn.ModuleList([encoder, *(task.layers for task in tasks)])
     step = loop.Step(batches, loss)
-    loop.run(
-        "pretrain",
-        nn.ModuleList([model, *trained]),
-        step,
-        total=total,
-        config=config.optimiser,
-        out=out,
-    )
+    loop.run("pretrain", trained, step, total=total, config=config.optimiser, out=out)
+    trained.eval()
     with Progress("pretrain", log=out / "metrics.jsonl") as log:
-        log.record(held_out_loss=corpus.held_out_loss(model, words, config))
+        log.record(**{name: figure for task in tasks for name, figure in task.held_out().items()})
     distill.save_encoder(encoder, tokenizer, out)
-    corpus.forget(out)
+    _Corpus.forget(out)
     return out
 
 
@@ -113,43 +101,53 @@ class _Task:
     """Of the batches."""
     batches: Callable[[], Iterator[packing.Packed]]
     loss: Callable[[packing.Packed], tuple[Tensor, int]]
+    layers: nn.ModuleList
+    """What this takes beside the encoder."""
+    held_out: Callable[[], dict[str, float | None]] = dict
+    """How well it is done on what was held out, after the run."""
 
 
-def _other_tasks(
+def _tasks(
     folder: Path,
     out: Path,
     tokenizer: Tokenizer,
     encoder: BertModel,
     config: PretrainConfig,
     device: torch.device,
-) -> tuple[list[_Task], list[nn.Module]]:
-    """What is learnt beside words, and the layers that this takes beside the encoder."""
+) -> Iterator[_Task]:
+    """What a run learns from: parallel sentences, scores and, for the rest of it, words."""
     shape = (config.tokens_per_batch, config.max_tokens)
-    tasks: list[_Task] = []
-    layers: list[nn.Module] = []
     if config.parallel_share > 0:
         pairs = distill.Pairs.open(folder, out, tokenizer, config.pairs, config.seed, device)
-        if (bridge := pairs.bridge(encoder)) is not None:
-            layers.append(bridge)
-        tasks.append(
-            _Task(
-                config.parallel_share,
-                lambda: pairs.batches(*shape),
-                lambda packed: pairs.loss(encoder, packed, bridge),
-            )
+        bridge = pairs.bridge(encoder)
+        yield _Task(
+            config.parallel_share,
+            lambda: pairs.batches(*shape),
+            lambda packed: pairs.loss(encoder, packed, bridge),
+            nn.ModuleList([] if bridge is None else [bridge]),
         )
     if config.scored_share > 0:
         reader = corpora.Reader(folder, config.tiers)
         scores = Scores.open(reader, tokenizer, config.scores, config.seed, device)
-        layers.append(head := scores.head(encoder))
-        tasks.append(
-            _Task(
-                config.scored_share,
-                lambda: scores.batches(*shape),
-                lambda packed: scores.loss(encoder, packed, head),
-            )
+        _report(out, config, scored=scores.sources, removed_from_scored=dict(reader.removed))
+        head = scores.head(encoder)
+        yield _Task(
+            config.scored_share,
+            lambda: scores.batches(*shape),
+            lambda packed: scores.loss(encoder, packed, head),
+            nn.ModuleList([head]),
+            lambda: {"held_out_r": scores.held_out_r(encoder, head, *shape)},
         )
-    return tasks, layers
+    if (share := 1 - config.parallel_share - config.scored_share) > 1e-9:
+        corpus = _Corpus.read(folder, out, tokenizer, config)
+        words = _Words(tokenizer, encoder, config, device)
+        yield _Task(
+            share,
+            lambda: corpus.batches(config),
+            words.loss,
+            nn.ModuleList([words.head]),
+            lambda: {"held_out_loss": corpus.held_out_loss(words, config)},
+        )
 
 
 def random_encoder(tokenizer: Tokenizer, shape: ShapeConfig) -> BertModel:
@@ -169,32 +167,36 @@ def random_encoder(tokenizer: Tokenizer, shape: ShapeConfig) -> BertModel:
     )
 
 
-class MaskedModel(nn.Module):
-    """An encoder with the head of BERT that names masked tokens; output weights are tied."""
+class WordHead(nn.Module):
+    """The head of BERT that names hidden tokens; its output weights are the encoder's vectors."""
 
     def __init__(self, encoder: BertModel) -> None:
         super().__init__()
         width = encoder.config.hidden_size
-        self.encoder = encoder
         self.transform = nn.Sequential(nn.Linear(width, width), nn.GELU(), nn.LayerNorm(width))
         self.bias = nn.Parameter(torch.zeros(encoder.config.vocab_size))
 
-    def forward(self, packed: packing.Packed, chosen: Tensor) -> Tensor:
-        """Logits at the chosen positions only, (chosen, pieces).
+    def forward(self, hidden: Tensor, vectors: Tensor) -> Tensor:
+        """Logits of every piece, (tokens, pieces).
 
         Args:
-            packed: Rows of texts.
-            chosen: (rows, width), true where a token is to be predicted.
+            hidden: States of the tokens to be named, (tokens, width).
+            vectors: Of the encoder's pieces, (pieces, width).
         """
-        hidden = packing.read(self.encoder, packed)[chosen]
-        table = self.encoder.embeddings.word_embeddings.weight
-        return nn.functional.linear(self.transform(hidden), table, self.bias)
+        return nn.functional.linear(self.transform(hidden), vectors, self.bias)
 
 
 class _Words:
     """Hides whole words and asks for them back."""
 
-    def __init__(self, tokenizer: Tokenizer, config: PretrainConfig, device: torch.device) -> None:
+    def __init__(
+        self,
+        tokenizer: Tokenizer,
+        encoder: BertModel,
+        config: PretrainConfig,
+        device: torch.device,
+    ) -> None:
+        self._encoder, self.head = encoder, WordHead(encoder).to(device)
         (self._mask,) = tokenizers_it.ids(tokenizer, "[MASK]")
         size = tokenizer.get_vocab_size()
         pieces = [tokenizer.id_to_token(i) for i in range(size)]
@@ -204,12 +206,13 @@ class _Words:
         self._size, self._share, self.device = size, config.mask, device
 
     def loss(
-        self, model: nn.Module, packed: packing.Packed, rng: torch.Generator | None = None
+        self, packed: packing.Packed, rng: torch.Generator | None = None
     ) -> tuple[Tensor, int]:
         """Mean surprise at hidden words, and the number of tokens.
 
+        Predictions are computed at hidden words only.
+
         Args:
-            model: A `MaskedModel`.
             packed: Rows of texts.
             rng: Source of what is hidden; None is the global one.
         """
@@ -227,7 +230,8 @@ class _Words:
         other = (draw() * self._size).long()
         seen = torch.where(chosen & (fate >= 0.8) & (fate < 0.9), other, seen)
         with loop.half_precision(self.device):
-            logits = model(replace(packed, ids=seen), chosen)
+            hidden = packing.read(self._encoder, replace(packed, ids=seen))[chosen]
+            logits = self.head(hidden, self._encoder.embeddings.word_embeddings.weight)
         surprise = nn.functional.cross_entropy(logits.float(), ids[chosen], reduction="sum")
         return surprise / max(1, len(logits)), n_tokens
 
@@ -248,7 +252,7 @@ class _Corpus:
         if not all((out / name).exists() for name in cls._FILES):
             cls._tokenize(folder, out, tokenizer, config)
         corpus = cls(out)
-        corpus._report(out, config)
+        corpus._tell(out, config)
         return corpus
 
     @classmethod
@@ -326,19 +330,16 @@ class _Corpus:
         )
 
     @torch.inference_mode()
-    def held_out_loss(
-        self, model: nn.Module, words: _Words, config: PretrainConfig
-    ) -> float | None:
+    def held_out_loss(self, words: _Words, config: PretrainConfig) -> float | None:
         """Mean surprise at hidden words of comments that no run trains on; None without any."""
         rows = packing.fill(self._texts.lengths + 2, self._held_out(), config.max_tokens)
         if not rows:
             return None
-        model.eval()
         rng = torch.Generator(words.device).manual_seed(0)
-        losses = [float(words.loss(model, b, rng)[0]) for b in self._pack(iter([rows]), config)]
+        losses = [float(words.loss(b, rng)[0]) for b in self._pack(iter([rows]), config)]
         return sum(losses) / len(losses)
 
-    def _report(self, out: Path, config: PretrainConfig) -> None:
+    def _tell(self, out: Path, config: PretrainConfig) -> None:
         times, lengths = self._times(config), self._texts.lengths
         if not times.any():
             raise ConfigError(f"nothing read in {out} under tiers, read and mix; widen them")
@@ -352,8 +353,7 @@ class _Corpus:
                 "times_a_pass": getattr(config.mix, group),
             }
         removed = json.loads((out / "sources.json").read_text("utf-8"))["removed"]
-        facts = {"tiers": config.tiers, "removed": removed, "read": read}
-        (out / "corpora.json").write_text(json.dumps(facts, indent=2), "utf-8")
+        _report(out, config, removed=removed, read=read)
 
     @classmethod
     def forget(cls, out: Path) -> None:
@@ -366,3 +366,11 @@ def _drawn(texts: Iterator[corpora.Text], config: PretrainConfig) -> Iterator[co
     """The share of every group that is read, always the same texts."""
     rng = random.Random(0)
     return (text for text in texts if rng.random() < getattr(config.read, text.group))
+
+
+def _report(out: Path, config: PretrainConfig, **facts: Any) -> None:
+    """Add to what ``out/corpora.json`` says of the run."""
+    path = out / "corpora.json"
+    known = json.loads(path.read_text("utf-8")) if path.exists() else {}
+    with store.atomic(path) as stream:
+        stream.write(json.dumps(known | {"tiers": config.tiers} | facts, indent=2).encode())
