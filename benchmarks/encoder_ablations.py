@@ -1,11 +1,11 @@
 """What each step gives an encoder: ``python benchmarks/encoder_ablations.py OUT --corpora PATH``.
 
-Every variant is trained on as many tokens as the others (scores, where ``--scores`` names a file of
-them, come on top by their own recipe) and measured twice: surprise at hidden
+Every variant is trained on as many tokens as the others and measured twice: surprise at hidden
 words of comments that none has trained on, and Pearson r of a linear probe on the training part of
-MINT (5-fold, three seeds; ``benchmarks/encoder_probes.py`` says how). An encoder that OUT holds
-already is not made again, so a run that was cut off goes on. ``docs/encoder.md`` has the figures of
-an H200.
+MINT (5-fold, three seeds; ``benchmarks/encoder_probes.py`` says how). ``--scores FILE`` adds what
+the third step gives, by its own recipe; it hides no words, so it has no surprise, and ``--shown``
+then belongs to it. An encoder that OUT holds already is not made again, so a run that was cut off
+goes on. ``docs/encoder.md`` has the figures of an H200.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from encoder_probes import CHOSEN, Encoder, embed, frozen, tasks
+from encoder_probes import GRADED, Encoder, embed, frozen, tasks
 
 from intimacy.training import corpora
 from intimacy.training.config import (
@@ -95,6 +95,7 @@ def main() -> None:
     parser.add_argument("--corpora", required=True)
     parser.add_argument("--teacher", help="path of the teacher; else its hub name")
     parser.add_argument("--scores", help="file of scores; adds the third step to the first two")
+    parser.add_argument("--shown", type=Path, help="hashes of tweets not to be tested on")
     parser.add_argument("--tokens", type=int, default=30_000_000)
     parser.add_argument("--tokens-per-batch", type=int, default=65_536)
     parser.add_argument("--device", default="cpu")
@@ -110,20 +111,21 @@ def main() -> None:
         tokens_per_batch=options.tokens_per_batch,
     )
     plan = variants(folder, options.out, carry, words, options.scores, options.device)
-    (mint,) = (task for task in tasks(folder, final=False) if task.name == "mint")
+    shown = options.shown.read_text("utf-8").split() if options.shown else []
+    (mint,) = (task for task in tasks(folder, False, shown) if task.name == "mint")
     for name, make in plan.items():
         started = time.monotonic()
         if not (options.out / name / "tokenizer_config.json").exists():
             make()
         seconds = round(time.monotonic() - started, 1)
         vectors = embed(Encoder.open(options.out / name), mint.texts, options.device)
-        scores = [frozen(vectors, mint, seed)[CHOSEN][0] for seed in range(3)]
+        found = [frozen(vectors, mint, seed)[GRADED][0] for seed in range(3)]
         figures = {
             "variant": name,
             "seconds": seconds,
             "held_out_loss": held_out(options.out / name),
-            "mint_r": round(float(np.mean(scores)), 4),
-            "spread": round(float(np.std(scores)), 4),
+            "mint_r": round(float(np.mean(found)), 4),
+            "spread": round(float(np.std(found)), 4),
         }
         print(json.dumps(figures, ensure_ascii=False), flush=True)
 

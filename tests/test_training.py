@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import lzma
 import os
@@ -203,6 +204,7 @@ tokens = 12_288
 tokens_per_batch = 256
 parallel_share = {share}
 scored_share = {share}
+dropout = 0.1
 [scores]
 file = "{scores}"
 [shape]
@@ -229,6 +231,7 @@ def test_pretraining_is_killed_and_goes_on(
 
     recipe = tmp_path / "c.toml"
     scores = scored(tmp_path / "scores.jsonl", {it: len(it) for _, it in SENTENCES[:4]})
+    given = scores.read_bytes()
     recipe.write_text(PRETRAIN.format(share=share, teacher=teacher, scores=scores))
     command = [sys.executable, "-m", "intimacy", "pretrain", "--config", str(recipe)]
     command += ["--corpora", str(corpora), "-o"]
@@ -251,6 +254,10 @@ def test_pretraining_is_killed_and_goes_on(
     rows = [json.loads(line) for line in (whole / "metrics.jsonl").read_text().splitlines()]
     assert rows[-2]["step"] == 48 and rows[-2]["loss"] > 0 and rows[-1]["held_out_loss"] > 0
     assert ("held_out_r" in rows[-1]) == (share > 0)
+    if share:
+        scores.write_bytes(given.replace(b".unlicensed", b".open"))
+        again = subprocess.run([*command, str(whole)], capture_output=True, text=True)
+        assert again.returncode and "holds another run" in again.stderr, "other scores"
     kept = {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"}
     assert {p.name for p in whole.iterdir()} == kept | {"run.json", "metrics.jsonl", "corpora.json"}
     read = json.loads((whole / "corpora.json").read_text())["read"]
@@ -316,6 +323,7 @@ def test_scores_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None
     assert "held_out_loss" not in rows[-1], "nothing was hidden"
     told = json.loads((tmp_path / "p" / "corpora.json").read_text())
     assert told["scored"] == {"comments.unlicensed": len(texts)} and "read" not in told
+    assert told["scored_missing"] == 1
     made = json.loads((tmp_path / "p" / "config.json").read_text())
     began = json.loads((encoder / "config.json").read_text())
     assert made["hidden_dropout_prob"] == began["hidden_dropout_prob"]
@@ -324,9 +332,9 @@ def test_scores_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None
 def test_scores_of_texts_that_may_not_be_read(corpora: Path, encoder: Path, tmp_path: Path) -> None:
     from tokenizers import Tokenizer
 
+    from intimacy.training import scores
     from intimacy.training.config import ScoresConfig
     from intimacy.training.corpora import TIERS, Reader
-    from intimacy.training.scores import Scores
 
     folder = tmp_path / "corpora"
     shutil.copytree(corpora, folder)
@@ -336,20 +344,49 @@ def test_scores_of_texts_that_may_not_be_read(corpora: Path, encoder: Path, tmp_
     path = scored(tmp_path / "scores.jsonl", {it: 2.0 for _, it in SENTENCES[:4]})
     tokenizer = Tokenizer.from_file(str(encoder / "tokenizer.json"))
 
-    def opened(tiers: tuple[str, ...], file: Path) -> Scores:
-        config = ScoresConfig(file=str(file))
-        return Scores.open(Reader(folder, tiers), tokenizer, config, 0, torch.device("cpu"))
+    def opened(tiers: tuple[str, ...], file: Path) -> scores.Scores:
+        rows, reader = scores.read(file), Reader(folder, tiers)
+        return scores.Scores.open(rows, reader, tokenizer, ScoresConfig(), 0, torch.device("cpu"))
 
-    assert len(opened(TIERS, path)) == 3, "all but the one that the probes are tested on"
+    found = opened(TIERS, path)
+    assert (len(found), found.missing) == (3, 1), "all but the one that the probes are tested on"
+    assert found.found == {"comments.unlicensed": 3}
+    with pytest.raises(ConfigError, match="no text of the 4 scores"):
+        opened(("open",), path)
     with pytest.raises(ConfigError, match="is not a file"):
         opened(TIERS, tmp_path / "none")
-    with pytest.raises(ConfigError, match="no text of the corpora has one of the 1 scores"):
+    with pytest.raises(ConfigError, match="no text of the 1 scores"):
         opened(TIERS, scored(tmp_path / "other", {"Altro": 1.0}))
     whole = {"text_sha256": "a", "source": "b", "score": 1.0}
+    bad = tmp_path / "bad"
     for wrong in whole:
-        (tmp_path / "bad").write_text(json.dumps(whole | {wrong: None}), "utf-8")
+        bad.write_text(json.dumps(whole | {wrong: None}), "utf-8")
         with pytest.raises(RecordError, match=f"bad:1: '{wrong}'"):
-            opened(TIERS, tmp_path / "bad")
+            scores.read(bad)
+    store.write_jsonl(bad, [whole, whole | {"score": 2.0}])
+    with pytest.raises(RecordError, match="bad:2: a has a score already"):
+        scores.read(bad)
+
+
+def test_scores_that_are_held_out_are_never_learnt() -> None:
+    from intimacy.training import packing
+    from intimacy.training.scores import Score, Scores
+
+    def opened(keys: list[int]) -> Scores:
+        rows = [Score(hashlib.sha256(bytes([k])).hexdigest(), "s.open", k % 5) for k in keys]
+        texts = packing.Texts.of([[10 + k] * (1 + k % 7) for k in keys])
+        return Scores(rows, texts, 0, 0, torch.device("cpu"))
+
+    def learnt(scores: Scores) -> set[int]:
+        some = itertools.islice(scores.batches(64, 16), 200)
+        return {int(i) - 10 for batch in some for i in batch.ids.unique() if i >= 10}
+
+    keys = list(range(100))
+    kept = set(keys) - learnt(opened(keys))
+    assert len(kept) == 5
+    # The same ones in another order, and with more texts around them the first among them.
+    assert set(keys) - learnt(opened(keys[::-1])) == kept
+    assert len(kept & (set(range(130)) - learnt(opened(list(range(130)))))) >= 3
 
 
 def test_texts_side_by_side_read_as_alone(encoder: Path) -> None:
@@ -572,6 +609,7 @@ def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> 
         ("scored_share = -0.1", "expected shares"),
         ("scored_share = 0.5", "names no file"),
         ("dropout = 1.0", "expected a share"),
+        ("max_tokens = 64\nscored_share = 0.5\n[scores]\nfile = 'x'", "max_tokens is 96"),
     ],
 )
 def test_shares_of_a_run_are_checked(tmp_path: Path, text: str, message: str) -> None:

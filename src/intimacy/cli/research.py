@@ -282,7 +282,7 @@ def distill(out: Path, corpora: str | None, start: str | None, config: str, devi
 @click.command()
 @_encoder_options("pretrain-it")
 def pretrain(out: Path, corpora: str | None, start: str | None, config: str, device: str) -> None:
-    """Train an encoder on masked words of Italian comments. Needs intimacy[train]."""
+    """Train an encoder on masked words, sentence pairs and scored texts. Needs intimacy[train]."""
     from intimacy.errors import require
 
     require("torch", extra="train")

@@ -128,22 +128,24 @@ class MixConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoresConfig:
-    """Texts of the corpora that somebody has scored."""
+    """Texts of the corpora with a score each, which persons or a model gave."""
 
     file: str = ""
     """JSONL, a line ``{"text_sha256": …, "source": …, "score": …}`` a text."""
     max_tokens: int = 96
+    """Longer texts are cut."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainConfig:
-    """`intimacy pretrain`: masked-language modelling over the corpora (Devlin et al. 2019).
+    """`intimacy pretrain`: masked words of the corpora, parallel sentences and scores.
 
-    Whole words are masked (Cui et al. 2021, arXiv:1906.08101); predictions are computed at
-    masked positions only. A share of the batches may be those of `intimacy distill`, so that
-    an encoder learns the register of comments without losing what its sentence vectors mean; a
-    share of them texts with a score to be told, so that it learns what the score is about
-    (supplementary training: Phang et al. 2018, arXiv:1811.01088).
+    Masked-language modelling is that of Devlin et al. 2019 (arXiv:1810.04805); whole words are
+    masked (Cui et al. 2021, arXiv:1906.08101), and predictions are computed at masked positions
+    only. A share of the batches may be those of `intimacy distill`, so that an encoder learns the
+    register of comments without losing what its sentence vectors mean; a share of them texts with
+    a score to be told, so that it learns what the score is about (supplementary training: Phang
+    et al. 2018, arXiv:1811.01088).
     """
 
     tokenizer: TokenizerConfig = field(default_factory=TokenizerConfig)
@@ -179,6 +181,15 @@ class PretrainConfig:
                 f"parallel_share and scored_share are {shares[0]} and {shares[1]}; expected shares "
                 "of the batches, together at most 1"
             )
+        for name, share, longest in (
+            ("pairs", self.parallel_share, self.pairs.max_tokens),
+            ("scores", self.scored_share, self.scores.max_tokens),
+        ):
+            if share and not 2 < longest <= self.max_tokens:
+                raise ConfigError(
+                    f"[{name}] max_tokens is {longest}; expected more than 2, the frame of a "
+                    f"text, and at most max_tokens, {self.max_tokens}"
+                )
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"dropout is {self.dropout}; expected a share from 0 to below 1")
         if self.scored_share and not self.scores.file:
@@ -323,17 +334,17 @@ def from_dict(kind: type[C], values: dict[str, Any], *, where: str) -> C:
     return kind(**built)
 
 
-def claim(out: Path, name: str, config: Any, start: str | Path | None) -> None:
+def claim(out: Path, name: str, config: Any, start: str | Path | None, **inputs: str) -> None:
     """Make ``out`` the folder of a run, and write into it what the run does.
 
     An interrupted run goes on only under the configuration it began with: batches and rates
-    depend on it.
+    depend on it. ``inputs`` are digests of files that it depends on in the same way.
 
     Raises:
         ConfigError: When the folder holds another run, or one with another configuration.
     """
     out.mkdir(parents=True, exist_ok=True)
-    facts = {"run": name, "start": None if start is None else str(start)}
+    facts = {"run": name, "start": None if start is None else str(start), **inputs}
     text = json.dumps(facts | dataclasses.asdict(config), ensure_ascii=False, indent=2)
     path = out / "run.json"
     if path.exists() and path.read_text("utf-8") != text:

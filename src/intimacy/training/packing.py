@@ -175,6 +175,9 @@ def mean_pool(hidden: Tensor, packed: Packed) -> Tensor:
 
 def set_dropout(model: nn.Module, rate: float) -> None:
     """Give every dropout of the model this rate, without touching its configuration."""
+    module: Any
     for module in model.modules():
         if isinstance(module, nn.Dropout):
             module.p = rate
+        elif hasattr(module, "dropout_prob"):  # where transformers 4 keeps that of attention
+            module.dropout_prob = rate

@@ -1,4 +1,4 @@
-"""`intimacy pretrain`: an encoder learns the Italian of comments, of masked words above all."""
+"""`intimacy pretrain`: an encoder learns from masked words, parallel sentences and scores."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from tokenizers import Tokenizer
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-from intimacy import store
+from intimacy import bundle, store
 from intimacy.errors import ConfigError
 from intimacy.render import CLS, PAD, SEP, SPECIAL_TOKENS
 from intimacy.training import config as configs
-from intimacy.training import corpora, distill, loop, packing
+from intimacy.training import corpora, distill, loop, packing, scores
 from intimacy.training import tokenizer as tokenizers_it
 from intimacy.training.config import PretrainConfig, ShapeConfig
 from intimacy.training.progress import Progress
-from intimacy.training.scores import Scores
 
 _HELD_OUT = 1_000
 _CHUNK = 20_000
@@ -42,8 +41,8 @@ def pretrain(
 
     A run that was killed goes on from its last checkpoint when it is started again with the
     same ``out``. ``out/corpora.json`` says what was read and what was left out, the last line of
-    ``out/metrics.jsonl`` how well words, and scores, of texts that it never saw are told: the
-    mean surprise at hidden words and Pearson r.
+    ``out/metrics.jsonl`` how well hidden words of comments are told that it never read as such
+    (mean surprise), and scores that it was never given (Pearson r).
 
     Args:
         folder: Corpora, see `intimacy.training.corpora`.
@@ -55,9 +54,15 @@ def pretrain(
     Returns: ``out``.
 
     Raises:
-        ConfigError: When ``out`` holds another run, or nothing of the corpora may be read.
+        ConfigError: When ``out`` holds another run, nothing of the corpora may be read, or the
+            file of scores is missing or has none of their texts.
+        RecordError: When a line of the file of scores is malformed.
     """
-    configs.claim(out, "pretrain", config, start)
+    inputs, scored = {}, []
+    if config.scored_share > 0:
+        scored = scores.read(config.scores.file)
+        inputs["scores_sha256"] = bundle.digest(Path(config.scores.file))
+    configs.claim(out, "pretrain", config, start, **inputs)
     torch.manual_seed(config.seed)
     where = torch.device(device)
     tokenizer = distill.open_tokenizer(start, folder, out, config.tokenizer, config.tiers)
@@ -66,7 +71,7 @@ def pretrain(
     )
     packing.set_dropout(encoder.to(where), config.dropout)
     loop.speed_up(encoder, where)
-    tasks = list(_tasks(folder, out, tokenizer, encoder, config, where))
+    tasks = list(_tasks(folder, out, tokenizer, encoder, scored, config, where))
 
     def batches() -> Iterator[tuple[_Task, packing.Packed]]:
         streams = [(task, task.batches()) for task in tasks]
@@ -112,6 +117,7 @@ def _tasks(
     out: Path,
     tokenizer: Tokenizer,
     encoder: BertModel,
+    scored: list[scores.Score],
     config: PretrainConfig,
     device: torch.device,
 ) -> Iterator[_Task]:
@@ -128,15 +134,15 @@ def _tasks(
         )
     if config.scored_share > 0:
         reader = corpora.Reader(folder, config.tiers)
-        scores = Scores.open(reader, tokenizer, config.scores, config.seed, device)
-        _report(out, config, scored=scores.sources, removed_from_scored=dict(reader.removed))
-        head = scores.head(encoder)
+        rated = scores.Scores.open(scored, reader, tokenizer, config.scores, config.seed, device)
+        _report(out, config, scored=rated.found, scored_missing=rated.missing)
+        head = rated.head(encoder)
         yield _Task(
             config.scored_share,
-            lambda: scores.batches(*shape),
-            lambda packed: scores.loss(encoder, packed, head),
+            lambda: rated.batches(*shape),
+            lambda packed: rated.loss(encoder, packed, head),
             nn.ModuleList([head]),
-            lambda: {"held_out_r": scores.held_out_r(encoder, head, *shape)},
+            lambda: {"held_out_r": rated.held_out_r(encoder, head, *shape)},
         )
     if (share := 1 - config.parallel_share - config.scored_share) > 1e-9:
         corpus = _Corpus.read(folder, out, tokenizer, config)
@@ -298,7 +304,7 @@ class _Corpus:
         return times
 
     def _held_out(self) -> np.ndarray:
-        """Some comments that no run trains on."""
+        """Some comments whose words no run is asked for."""
         social = [group == "social" for group, _ in self._names]
         rows = np.flatnonzero(np.array(social, bool)[self._sources])
         n = min(_HELD_OUT, len(rows) // 20)
@@ -331,7 +337,7 @@ class _Corpus:
 
     @torch.inference_mode()
     def held_out_loss(self, words: _Words, config: PretrainConfig) -> float | None:
-        """Mean surprise at hidden words of comments that no run trains on; None without any."""
+        """Mean surprise at hidden words of `_held_out`; None without any."""
         rows = packing.fill(self._texts.lengths + 2, self._held_out(), config.max_tokens)
         if not rows:
             return None

@@ -1,4 +1,4 @@
-"""Texts that somebody has scored: a third thing that `intimacy pretrain` may learn from.
+"""Texts with scores, given by persons or a model: a third thing that `intimacy pretrain` learns.
 
 The file of scores holds no text, only the hash of each (`corpus.text_hash` of its body alone), so
 that it can be passed on; the texts are found in the corpora. What may not be read there, because
@@ -11,6 +11,7 @@ import itertools
 import math
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -31,29 +32,65 @@ from intimacy.training.progress import Progress
 _HELD_OUT = 1_000
 
 
+@dataclass(frozen=True)
+class Score:
+    """A line of a file of scores."""
+
+    key: str
+    """`corpus.text_hash` of the text."""
+    source: str
+    """File of the corpora that it stands in, as in `corpora.Text`."""
+    value: float
+
+
+def read(path: str | Path) -> list[Score]:
+    """The lines of a file of scores.
+
+    Raises:
+        ConfigError: When there is no such file.
+        RecordError: When a line is malformed, or a text has two scores.
+    """
+    if not Path(path).is_file():
+        raise ConfigError(f"[scores] file: {shown(str(path))} is not a file")
+    seen: set[str] = set()
+
+    def one(record: Mapping[str, Any], *, path: Path, line: int) -> Score:
+        score = _score(record, path=path, line=line)
+        if score.key in seen:
+            raise RecordError(
+                f"{score.key} has a score already; expected one line a text", path=path, line=line
+            )
+        seen.add(score.key)
+        return score
+
+    return list(store.read_jsonl(Path(path), one))
+
+
 class Scores:
-    """Texts with scores; some of them are held out of all training.
+    """Texts with scores. Those with the smallest hashes are held out: no run learns their score.
 
     Attributes:
-        sources: Texts found in each file of the corpora.
+        found: Texts of each source.
+        missing: Scores whose text is not where they say, or may not be read.
     """
 
     def __init__(
         self,
+        scores: list[Score],
         texts: packing.Texts,
-        scores: npt.NDArray[np.float64],
-        sources: Mapping[str, int],
+        missing: int,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.sources = dict(sources)
+        self.found, self.missing = dict(Counter(score.source for score in scores)), missing
         self._texts, self._seed, self._device = texts, seed, device
-        order = np.random.default_rng(0).permutation(len(texts))
+        order = np.argsort([score.key for score in scores], kind="stable")
         n = min(_HELD_OUT, len(texts) // 20)
         self._held_out, self._learnt = order[:n], order[n:]
-        learnt = scores[self._learnt]
+        values = np.array([score.value for score in scores])
+        learnt = values[self._learnt]
         # In units of their spread, so that the loss does not hang on the scale.
-        self._scores = (scores - learnt.mean()) / max(float(learnt.std()), 1e-6)
+        self._values = (values - learnt.mean()) / max(float(learnt.std()), 1e-6)
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -61,36 +98,36 @@ class Scores:
     @classmethod
     def open(
         cls,
+        scores: list[Score],
         reader: corpora.Reader,
         tokenizer: Tokenizer,
         config: ScoresConfig,
         seed: int,
         device: torch.device,
     ) -> Scores:
-        """The texts of the corpora that ``config.file`` has scores for.
+        """Join scores with their texts.
 
         Raises:
-            ConfigError: When none of them is in the corpora, or the file is not there.
-            RecordError: When a line of the file is malformed.
+            ConfigError: When the corpora have none of the texts where the scores say.
         """
-        if not Path(config.file).is_file():
-            raise ConfigError(f"[scores] file: {shown(config.file)} is not a file")
-        rows = list(store.read_jsonl(Path(config.file), _scored))
-        known = {key: score for key, _, score in rows}
-        found: dict[str, tuple[str, str]] = {}
+        known = {(score.key, score.source): score for score in scores}
+        found: dict[tuple[str, str], str] = {}
         with Progress("scores", unit="text") as bar:
-            for text in bar.over(reader.texts_of({source for _, source, _ in rows})):
+            for text in bar.over(reader.texts_of({score.source for score in scores})):
                 for key, turn in zip(text.keys, text.turns, strict=True):
-                    if key in known:
-                        found.setdefault(key, (turn, text.source))
+                    if (key, text.source) in known:
+                        found[key, text.source] = turn
+            bar.step(0, scores=len(known), found=len(found))
         if not found:
-            raise ConfigError(f"no text of the corpora has one of the {len(known):,} scores")
-        turns, sources = zip(*found.values(), strict=True)
-        encoded = tokenizer.encode_batch_fast(list(turns), add_special_tokens=False)
+            raise ConfigError(
+                f"no text of the {len(known):,} scores is in the file of the corpora that they "
+                "name, under the tiers that may be read"
+            )
+        encoded = tokenizer.encode_batch_fast(list(found.values()), add_special_tokens=False)
         limit = config.max_tokens - 2
         texts = packing.Texts.of([row.ids[:limit] for row in encoded])
-        scores = np.array([known[key] for key in found])
-        return cls(texts, scores, Counter(sources), seed, device)
+        missing = len(known) - len(found)
+        return cls([known[place] for place in found], texts, missing, seed, device)
 
     def head(self, encoder: BertModel) -> nn.Linear:
         """From the vector of a text to its score; thrown away after."""
@@ -121,7 +158,7 @@ class Scores:
         self, encoder: BertModel, packed: packing.Packed, head: nn.Module
     ) -> tuple[Tensor, int]:
         """Mean squared error of the scores, a spread being 1, and the number of tokens."""
-        goal = torch.from_numpy(self._scores[packed.order].astype(np.float32)).to(self._device)
+        goal = torch.from_numpy(self._values[packed.order].astype(np.float32)).to(self._device)
         said = self._say(encoder, packed, head)
         return ((said - goal) ** 2).mean(), packed.n_tokens
 
@@ -136,16 +173,16 @@ class Scores:
     def held_out_r(
         self, encoder: BertModel, head: nn.Module, tokens: int, width: int
     ) -> float | None:
-        """Pearson r with the scores of the texts held out; None where there are fewer than two."""
-        if len(self._held_out) < 2:
+        """Pearson r with the scores of the texts held out; None where these do not differ."""
+        if len(set(self._values[self._held_out])) < 2:
             return None
         batches = list(self._pack(iter([self._held_out]), tokens, width))
         said = np.concatenate([self._say(encoder, b, head).cpu().numpy() for b in batches])
-        truth = self._scores[np.concatenate([b.order for b in batches])]
-        return float(np.corrcoef(said, truth)[0, 1])
+        truth = self._values[np.concatenate([b.order for b in batches])]
+        return float(np.corrcoef(said, truth)[0, 1]) if said.std() > 0 else None
 
 
-def _scored(record: Mapping[str, Any], *, path: Path, line: int) -> tuple[str, str, float]:
+def _score(record: Mapping[str, Any], *, path: Path, line: int) -> Score:
     key, source, score = (record.get(name) for name in ("text_sha256", "source", "score"))
     for name, value in (("text_sha256", key), ("source", source)):
         if not isinstance(value, str):
@@ -153,4 +190,4 @@ def _scored(record: Mapping[str, Any], *, path: Path, line: int) -> tuple[str, s
             raise RecordError(message, path=path, line=line)
     if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
         raise RecordError(f"'score' is {shown(score)}; expected a number", path=path, line=line)
-    return str(key), str(source), float(score)
+    return Score(str(key), str(source), float(score))
