@@ -36,7 +36,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeCV
 from sklearn.metrics import f1_score
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_predict
-from sklearn.pipeline import make_pipeline, make_union
+from sklearn.pipeline import make_union
 from sklearn.preprocessing import StandardScaler
 from tqdm import tqdm
 from transformers import AutoConfig, AutoModel, AutoTokenizer
@@ -183,13 +183,19 @@ def tfidf(task: Task, seed: int) -> Figures:
     return mean(figures)
 
 
-def frozen(features: np.ndarray, task: Task, seed: int) -> Figures:
-    """Figures of ridge regression on the states of an encoder.
+@dataclass(frozen=True)
+class Probe:
+    """Ridge regression on the states of an encoder, its strength chosen by leaving one out."""
 
-    Its strength, and where yes begins, are chosen within each training part.
-    """
-    figures = []
-    for train, test in task.parts(seed):
+    weights: np.ndarray
+    """(columns, width)."""
+    bias: np.ndarray
+    """(columns,)."""
+    fair: np.ndarray
+    """What is said of each text by the others, (texts, columns)."""
+
+    @classmethod
+    def fit(cls, features: np.ndarray, targets: np.ndarray) -> Probe:
         # With a scoring, what sklearn keeps are the predictions for each text by the others.
         ridge = RidgeCV(
             np.logspace(1, 5, 9),
@@ -197,15 +203,37 @@ def frozen(features: np.ndarray, task: Task, seed: int) -> Figures:
             scoring="neg_mean_squared_error",
             store_cv_results=True,
         )
+        scale = StandardScaler()
+        ridge.fit(scale.fit_transform(features), targets)
+        chosen = [list(ridge.alphas).index(alpha) for alpha in ridge.alpha_]
+        fair = [ridge.cv_results_[:, column, i] for column, i in enumerate(chosen)]
+        weights = ridge.coef_ / scale.scale_
+        return cls(weights, ridge.intercept_ - weights @ scale.mean_, np.stack(fair, 1))
+
+    def say(self, features: np.ndarray) -> np.ndarray:
+        return features @ self.weights.T + self.bias
+
+    def logistic(self, targets: np.ndarray) -> Probe:
+        """The same as logits, yes weighing as much as no."""
+        model = LogisticRegression(class_weight="balanced")
+        lines = [
+            model.fit(fair[:, None], truth).coef_[0].tolist() + model.intercept_.tolist()
+            for fair, truth in zip(self.fair.T, targets.T, strict=True)
+        ]
+        slope, offset = np.array(lines).T
+        return Probe(
+            self.weights * slope[:, None], self.bias * slope + offset, self.fair * slope + offset
+        )
+
+
+def frozen(features: np.ndarray, task: Task, seed: int) -> Figures:
+    """Figures of a linear probe; where yes begins is chosen within each training part."""
+    figures = []
+    for train, test in task.parts(seed):
         y = task.targets[train].astype(float)
-        model = make_pipeline(StandardScaler(), ridge).fit(features[train], y)
-        said = model.predict(features[test]).reshape(len(test), -1)
-        cuts = None
-        if not task.graded:
-            chosen = [list(ridge.alphas).index(alpha) for alpha in ridge.alpha_]
-            fair = [ridge.cv_results_[:, column, i] for column, i in enumerate(chosen)]
-            cuts = best_cuts(y, np.stack(fair, 1))
-        figures.append(task.figures(task.targets[test], said, cuts))
+        probe = Probe.fit(features[train], y)
+        cuts = None if task.graded else best_cuts(y, probe.fair)
+        figures.append(task.figures(task.targets[test], probe.say(features[test]), cuts))
     return mean(figures)
 
 
@@ -267,12 +295,63 @@ def embed(encoder: Encoder, texts: list[str], device: str) -> np.ndarray:
     return out
 
 
+@dataclass(frozen=True)
+class Tuning:
+    """How a whole encoder is trained on a task."""
+
+    epochs: int
+    lr: float
+    """Of the top layer; the one below learns at `LAYER_DECAY` of it, and so on."""
+    from_probe: bool
+    """Start from the linear probe of the frozen encoder, on the states of all its layers (Kumar et
+    al. 2022, arXiv:2202.10054), instead of a fresh layer on those of the last."""
+    device: str
+
+
+class Tuned(torch.nn.Module):
+    """An encoder with one linear layer on top."""
+
+    def __init__(self, encoder: torch.nn.Module, columns: int, probe: Probe | None) -> None:
+        super().__init__()
+        self.encoder, self.all_layers = encoder, probe is not None
+        self.dropout = torch.nn.Dropout(0.0 if probe else 0.1)
+        if probe is None:
+            self.head = torch.nn.Linear(encoder.config.hidden_size, columns)
+        else:
+            self.head = torch.nn.Linear(probe.weights.shape[1], columns)
+            with torch.no_grad():
+                self.head.weight.copy_(torch.from_numpy(probe.weights))
+                self.head.bias.copy_(torch.from_numpy(probe.bias))
+
+    def forward(self, ids: list[list[int]], pad: int) -> torch.Tensor:
+        found = states(self.encoder, ids, pad)
+        return self.head(self.dropout(torch.cat(found, 1) if self.all_layers else found[-1]))
+
+    def optimizer(self, how: Tuning) -> torch.optim.Optimizer:
+        layers = [self.encoder.embeddings, *self.encoder.encoder.layer]
+        rates = [how.lr * LAYER_DECAY**depth for depth in range(len(layers))]
+        rates.append(how.lr if how.from_probe else 1e-3)
+        parts = [*reversed(layers), self.head]
+        groups = [
+            {"params": list(part.parameters()), "lr": rate, "peak": rate}
+            for part, rate in zip(parts, rates, strict=True)
+        ]
+        return torch.optim.AdamW(groups, weight_decay=0.01)
+
+
 def tuned(
-    encoder: Encoder, task: Task, seed: int, *, epochs: int, lr: float, device: str
+    encoder: Encoder, features: np.ndarray | None, task: Task, seed: int, how: Tuning
 ) -> Figures:
-    """Figures of the whole encoder trained on each training part, with one linear layer on top.
+    """Figures of the whole encoder trained on each training part.
 
     Where yes is to be told from no, one text in ten is kept from training to choose the cut.
+
+    Args:
+        encoder: What is trained.
+        features: Its states before, where the head starts from a probe of them.
+        task: What on.
+        seed: Of the parts, the order and the dropout.
+        how: Settings.
     """
     ids = encoder.ids(task.texts)
     pad = encoder.tokenizer.pad_token_id
@@ -284,31 +363,27 @@ def tuned(
         kept = np.empty(0, int)
         if not task.graded:
             kept, train = np.split(rng.permutation(train), [len(train) // 10])
-        model = encoder.make().train().to(device)
-        head = torch.nn.Linear(model.config.hidden_size, task.targets.shape[1]).to(device)
-        dropout = torch.nn.Dropout(0.1)
-        targets = torch.tensor(task.targets, dtype=torch.float32)
-        centre, spread = targets[train].mean(0), targets[train].std(0)
-        goal = ((targets - centre) / spread if task.graded else targets).to(device)
+        centre, spread = task.targets[train].mean(0), task.targets[train].std(0)
+        goal = (task.targets - centre) / spread if task.graded else task.targets
+        probe = None
+        if features is not None:
+            probe = Probe.fit(features[train], goal[train].astype(float))
+            probe = probe if task.graded else probe.logistic(goal[train])
+        model = Tuned(encoder.make(), goal.shape[1], probe).train().to(how.device)
         tokens = max(512, int(lengths[train].mean() * 32))
-        plan = [train[b] for _ in range(epochs) for b in loop.cut(lengths[train], tokens, rng)]
-        layers = [model.embeddings, *model.encoder.layer]
-        groups = [
-            {"params": list(layer.parameters()), "lr": rate, "peak": rate}
-            for depth, layer in enumerate(reversed(layers))
-            for rate in [lr * LAYER_DECAY**depth]
-        ]
-        groups.append({"params": list(head.parameters()), "lr": 1e-3, "peak": 1e-3})
-        optimizer = torch.optim.AdamW(groups, weight_decay=0.01)
-        weight = ((1 - centre) / centre.clamp(min=1e-3)).clamp(max=10).to(device)
+        plan = [train[b] for _ in range(how.epochs) for b in loop.cut(lengths[train], tokens, rng)]
+        optimizer = model.optimizer(how)
+        goals = torch.tensor(goal, dtype=torch.float32, device=how.device)
+        weight = np.minimum((1 - centre) / np.maximum(centre, 1e-3), 10)
+        balance = torch.tensor(weight, dtype=torch.float32, device=how.device)
         for step, rows in enumerate(plan):
             loop.set_rate(optimizer, (step + 1) / len(plan), 0.1)
-            logits = head(dropout(states(model, [ids[i] for i in rows], pad)[-1]))
+            logits = model([ids[i] for i in rows], pad)
             if task.graded:
-                loss = ((logits - goal[rows]) ** 2).mean()
+                loss = ((logits - goals[rows]) ** 2).mean()
             else:
                 loss = torch.nn.functional.binary_cross_entropy_with_logits(
-                    logits, goal[rows], pos_weight=weight
+                    logits, goals[rows], pos_weight=balance
                 )
             optimizer.zero_grad()
             loss.backward()
@@ -320,7 +395,7 @@ def tuned(
         with torch.inference_mode():
             for part in loop.cut(lengths[asked], 4_096, rng):
                 rows = asked[part]
-                logits = head(states(model, [ids[i] for i in rows], pad)[-1])
+                logits = model([ids[i] for i in rows], pad)
                 said[rows] = (logits if task.graded else logits.sigmoid()).cpu().numpy()
         cuts = None if task.graded else best_cuts(task.targets[kept], said[kept])
         figures.append(task.figures(task.targets[test], said[test], cuts))
@@ -339,6 +414,9 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--epochs", type=int, default=4)
     parser.add_argument("--lr", type=float, default=1e-4)
+    parser.add_argument(
+        "--from-probe", action="store_true", help="tuning starts from the probe of the frozen one"
+    )
     parser.add_argument("--device", default="cpu")
     parser.add_argument(
         "--final", action="store_true", help="use the test parts of MINT and SENTIPOLC"
@@ -371,25 +449,24 @@ def main() -> None:
 
     if not options.no_baselines:
         add("TF-IDF", "linear", tfidf)
+    how = Tuning(options.epochs, options.lr, options.from_probe, options.device)
     for encoder in found:
-        if "frozen" in ways:
+        vectors: dict[str, np.ndarray] = {}
+        if "frozen" in ways or how.from_probe:
             vectors = {t.name: embed(encoder, t.texts, options.device) for t in todo}
+        if "frozen" in ways:
             add(
                 encoder.name,
                 "frozen",
                 lambda task, seed, vectors=vectors: frozen(vectors[task.name], task, seed),
             )
         if "tuned" in ways:
+            starts = vectors if how.from_probe else {}
             add(
                 encoder.name,
                 "tuned",
-                lambda task, seed, encoder=encoder: tuned(
-                    encoder,
-                    task,
-                    seed,
-                    epochs=options.epochs,
-                    lr=options.lr,
-                    device=options.device,
+                lambda task, seed, encoder=encoder, starts=starts: tuned(
+                    encoder, starts.get(task.name), task, seed, how
                 ),
             )
     columns = [f"{t.name} {c}" for t in todo for c in t.columns]
