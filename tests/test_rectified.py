@@ -308,7 +308,7 @@ def test_one_creator_at_a_time() -> None:
         ({"probabilities": {"0": 0.0}}, ConfigError, "is 0.0; expected the one it was drawn with"),
         ({"probabilities": {"0": 1.5}}, ConfigError, "above 0 and at most 1"),
         ({"method": "ppi", "probabilities": {"0": 0.1}}, ConfigError, "a simple random sample"),
-        ({"predictions": "p"}, ThreadError, "a str received; expected many predictions"),
+        ({"predictions": "p"}, ThreadError, "one str received; expected a list of predictions"),
         ({"predictions": [3]}, ThreadError, "a int among the predictions"),
     ],
 )

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from intimacy import store
-from intimacy.errors import CorpusError, RecordError, shown
+from intimacy.errors import CorpusError, RecordError, ThreadError, shown
 from intimacy.schema import Label, Role, Thread, plain
 
 FLAGS = ("out_of_scope", "not_italian")
@@ -357,9 +357,26 @@ def _target(record: Mapping[str, Any], refuse: Callable[[str], None]) -> dict[st
     return {str(name): float(share) for name, share in stated.items() if share}
 
 
+def check_annotated(item: Any) -> AnnotatedThread:
+    """The same labelled thread.
+
+    Raises:
+        ThreadError: When it is something else.
+    """
+    if not isinstance(item, AnnotatedThread):
+        raise ThreadError(
+            f"{type(item).__name__} received; expected a labelled thread, as load_corpus gives them"
+        )
+    return item
+
+
 def annotated_to_dict(item: AnnotatedThread) -> dict[str, Any]:
-    """The codebook's record of a labelled thread."""
-    record = store.thread_to_dict(item.thread)
+    """The codebook's record of a labelled thread.
+
+    Raises:
+        ThreadError: When it is something else.
+    """
+    record = store.thread_to_dict(check_annotated(item).thread)
     record |= {"label": plain(item.label), "secondary": plain(item.secondary)}
     record |= {k: item.attributes[k] for k in ATTRIBUTES if k in item.attributes}
     extra = {

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from intimacy import annotation, corpus
 from intimacy.annotation import AnnotatedThread
-from intimacy.errors import CorpusError, RecordError, require
+from intimacy.errors import ConfigError, CorpusError, RecordError, require, require_many
 from intimacy.evaluation import krippendorff_alpha
 from intimacy.schema import Label, Share, Thread, plain
 
@@ -125,10 +125,13 @@ def check_corpus(
         text_root: As in `intimacy.load_corpus`.
 
     Raises:
+        ConfigError: When ``path`` is no path.
         SourceError: When nothing can be read there.
         CorpusError: When there is no record at all.
         MissingExtraError: When datasketch is not installed.
     """
+    if path is not None and not isinstance(path, (str, Path)):
+        raise ConfigError(f"{type(path).__name__} received; expected the path of a file or folder")
     require("datasketch", extra="train")
     place = corpus.bundled_corpus() if path is None else Path(path)
     errors: list[RecordError] = []
@@ -180,8 +183,15 @@ def agreement(items: Sequence[AnnotatedThread]) -> dict[str, Share]:
         items: Threads with their ``votes``; fewer than two votes carry no information.
 
     Returns: Field → share; empty when no thread has two independent votes.
+
+    Raises:
+        ThreadError: When these are not labelled threads.
     """
-    votes = [[v for v in item.votes if not v.get("adjudicates")] for item in items]
+    require_many(items, "a list of labelled threads")
+    votes = [
+        [v for v in annotation.check_annotated(item).votes if not v.get("adjudicates")]
+        for item in items
+    ]
     clusters = [item.cluster for item in items]
     if not any(len(answers) > 1 for answers in votes):
         return {}

@@ -24,7 +24,7 @@ from intimacy import text as texts
 from intimacy.annotation import possible
 from intimacy.backends import Backend, Batch, OnnxBackend, each_batch
 from intimacy.bundle import HEADS, Bundle, Manifest, open_bundle
-from intimacy.errors import ThreadError
+from intimacy.errors import ThreadError, require_many
 from intimacy.intake import as_thread, thread_or_error
 from intimacy.prediction import Evidence, Prediction, Structure
 from intimacy.render import ModelInput, Renderer
@@ -65,16 +65,14 @@ class Classifier:
         progress: bool | None = None,
     ) -> list[Prediction]:
         """See `intimacy.classify_threads`."""
-        if isinstance(threads, (str, Mapping, Thread)):
-            raise ThreadError(
-                f"one {type(threads).__name__} received; expected many threads. For one call "
-                "classify_thread"
-            )
-        if hasattr(threads, "columns"):
-            raise ThreadError(
-                "a data frame received; expected threads. Make them with "
-                "read_export(frame, columns={'text': …, 'role': …, 'thread_id': …})"
-            )
+        require_many(
+            threads,
+            "a list of threads",
+            hint="read_export(frame, columns={'text': …, 'role': …, 'thread_id': …}) makes threads "
+            "of a data frame"
+            if hasattr(threads, "columns")
+            else "For one call classify_thread",
+        )
         items = threads if isinstance(threads, Sequence) else list(threads)
         shown = len(items) > PROGRESS_FROM if progress is None else progress
         # disable=None: no bar where stderr is not a terminal, unless it was asked for.

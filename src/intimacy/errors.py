@@ -19,6 +19,7 @@ of a comment: comments are personal data and messages end in logs.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -126,6 +127,23 @@ def shown(value: Any) -> str:
         listed = ", ".join(map(shown, value[:_MOST_SHOWN]))
         return f"[{listed}{', …' if len(value) > _MOST_SHOWN else ''}]"
     return type(value).__name__
+
+
+def require_many(
+    given: Any, expected: str, *, hint: str = "", error: type[IntimacyError] = ThreadError
+) -> None:
+    """Refuse one thing, a path or a table where a list of things is expected.
+
+    Args:
+        given: What a caller passed.
+        expected: What is wanted, in words: ``"a list of threads"``.
+        hint: What to do.
+        error: Kind of error.
+    """
+    one = isinstance(given, (str, bytes, Mapping)) or not isinstance(given, Iterable)
+    if one or hasattr(given, "columns"):
+        kind = "None" if given is None else f"one {type(given).__name__}"
+        raise error(f"{kind} received; expected {expected}{hint and f'. {hint}'}")
 
 
 _LONGEST_SHOWN = 30

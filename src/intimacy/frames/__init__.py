@@ -21,7 +21,14 @@ from typing import IO, Any, Literal
 
 from intimacy import store
 from intimacy.annotation import AnnotatedThread, annotated_to_dict
-from intimacy.errors import ConfigError, CorpusError, MissingExtraError, require, shown
+from intimacy.errors import (
+    ConfigError,
+    CorpusError,
+    MissingExtraError,
+    require,
+    require_many,
+    shown,
+)
 from intimacy.frames.rows import Kind, columns_for, pack
 
 _BATCH = 1_000
@@ -47,7 +54,9 @@ def to_frame(
     Raises:
         MissingExtraError: When that library is not installed.
         ConfigError: When there is no such kind.
+        ThreadError: When these are not labelled threads.
     """
+    require_many(items, "a list of labelled threads")
     if kind == "arrow":
         return _table(items)
     if kind not in ("pandas", "polars"):
@@ -73,7 +82,9 @@ def to_dataset(items: Sequence[AnnotatedThread]) -> Any:
 
     Raises:
         MissingExtraError: When ``datasets`` is not installed.
+        ThreadError: When these are not labelled threads.
     """
+    require_many(items, "a list of labelled threads")
     return require("datasets", extra="train").Dataset(_table(items))
 
 
@@ -89,10 +100,12 @@ def save_corpus(items: Sequence[AnnotatedThread], path: str | Path) -> int:
 
     Raises:
         ConfigError: When the name ends otherwise.
+        ThreadError: When these are not labelled threads.
         SourceError: When the place cannot be written.
         CorpusError: When a text is not valid Unicode and the file is to be JSONL.
         MissingExtraError: When the file is to be Parquet and pyarrow is not installed.
     """
+    require_many(items, "a list of labelled threads")
     path = Path(path)
     if not path.name.endswith(_SUFFIXES):
         raise ConfigError(f"{path.name}: expected a name that ends in {', '.join(_SUFFIXES)}")

@@ -14,7 +14,13 @@ from datetime import datetime, timezone
 from typing import Any, TypeAlias
 
 from intimacy import store
-from intimacy.annotation import ATTRIBUTES, VALUES, AnnotatedThread, annotated_to_dict
+from intimacy.annotation import (
+    ATTRIBUTES,
+    VALUES,
+    AnnotatedThread,
+    annotated_to_dict,
+    check_annotated,
+)
 from intimacy.errors import RecordError
 from intimacy.schema import Label, plain
 
@@ -69,7 +75,7 @@ COLUMNS: Mapping[str, Kind] = {
 
 def columns_for(items: Iterable[AnnotatedThread]) -> dict[str, Kind]:
     """`COLUMNS`, with the shares of other labels where targets name others than the four."""
-    found = {str(name) for item in items for name in item.target}
+    found = {str(name) for item in items for name in check_annotated(item).target}
     four = [str(label) for label in Label]
     names = four if found.issubset(four) else sorted(found)
     return {**COLUMNS, "target": {name: float for name in names}}

@@ -18,7 +18,14 @@ import numpy as np
 
 from intimacy import cues, prevalence
 from intimacy.annotation import AnnotatedThread, is_probability
-from intimacy.errors import ConfigError, CorpusError, IntimacyWarning, ThreadError, shown
+from intimacy.errors import (
+    ConfigError,
+    CorpusError,
+    IntimacyWarning,
+    ThreadError,
+    require_many,
+    shown,
+)
 from intimacy.labelling.estimators import Floats, Sample, draws, draws_of_labels, ppi_ratio
 from intimacy.labelling.selection import OUTCOMES, chances, frame
 from intimacy.prediction import Prediction
@@ -197,8 +204,7 @@ def _sample(
     probabilities: Mapping[str, float] | None,
     creator_id: str | None,
 ) -> Sample:
-    if isinstance(predictions, (str, bytes, Mapping, Prediction)):
-        raise ThreadError(f"a {type(predictions).__name__} received; expected many predictions")
+    require_many(predictions, "a list of predictions")
     given = list(predictions)
     if wrong := next((item for item in given if not isinstance(item, Prediction)), None):
         raise ThreadError(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -21,7 +21,7 @@ import numpy.typing as npt
 
 from intimacy.annotation import VALUES
 from intimacy.classifier import Classifier
-from intimacy.errors import ConfigError, ThreadError, shown
+from intimacy.errors import ConfigError, ThreadError, require_many, shown
 from intimacy.intake import as_thread
 from intimacy.prediction import Prediction
 from intimacy.profiling import as_predictions
@@ -107,9 +107,9 @@ def label_next(
             raise ConfigError(f"{name} is {shown(value)}; expected a whole number from {least}")
     if isinstance(labelled, str):
         raise ConfigError("labelled is one string; expected a collection of thread ids")
-    one = isinstance(threads, (str, bytes, Mapping)) or not isinstance(threads, Iterable)
-    given: Any = threads if one or hasattr(threads, "columns") else list(threads)
-    found = as_predictions(given, predictions, model)  # which refuses what is not many
+    require_many(threads, "a list of threads or of predictions")
+    given = list(threads)
+    found = as_predictions(given, predictions, model)
     rows = frame(found, creator_id=creator_id)
     skip = {str(name) for name in labelled}
     rows = sorted(

@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from intimacy.errors import ConfigError, IntimacyWarning, ThreadError, shown
+from intimacy.errors import ConfigError, IntimacyWarning, ThreadError, require_many, shown
 from intimacy.intake import as_thread
 from intimacy.labelling.base import Chosen, Task
 from intimacy.labelling.tools import check_attributes, tool_of
@@ -57,8 +57,7 @@ def export_for(
     """
     chosen = tool_of(tool)
     check_attributes(chosen, attributes)
-    if isinstance(threads, (str, dict)) or hasattr(threads, "turns"):
-        raise ThreadError(f"one {type(threads).__name__} received; expected a list of threads")
+    require_many(threads, "a list of threads")
     items = [as_thread(item, number) for number, item in enumerate(threads)]
     seen: set[str] = set()
     for thread in items:

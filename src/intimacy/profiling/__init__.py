@@ -9,7 +9,7 @@ from typing import Any
 
 from intimacy.bundle import Bundle, open_bundle
 from intimacy.classifier import Classifier, classify_threads
-from intimacy.errors import ThreadError
+from intimacy.errors import ThreadError, require_many
 from intimacy.prediction import Prediction, Structure
 from intimacy.profiling.evaluate import INTERVAL, evaluate
 from intimacy.profiling.facts import Tally, tally
@@ -70,11 +70,9 @@ def as_predictions(
     Raises:
         ThreadError: When threads and predictions do not belong together.
     """
-    if isinstance(items, (str, bytes, Mapping, Thread, Prediction)) or hasattr(items, "columns"):
-        raise ThreadError(
-            f"a {type(items).__name__} received; expected a list of threads or of predictions. "
-            "A file is read with read_export"
-        )
+    require_many(
+        items, "a list of threads or of predictions", hint="A file is read with read_export"
+    )
     given = list(items)
     kinds = {isinstance(item, Prediction) for item in given}
     if len(kinds) == 2:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from intimacy import cues, prevalence
 from intimacy.classifier import Classifier
-from intimacy.errors import ConfigError
+from intimacy.errors import ConfigError, require_many
 from intimacy.prediction import Prediction
 from intimacy.profiling import _bundle, as_predictions, sampling
 from intimacy.profiling.evaluate import INTERVAL, evaluate, measures
@@ -86,12 +86,26 @@ class Comparison:
         ]
 
 
+def _profiles(given: Iterable[Profile]) -> list[Profile]:
+    require_many(
+        given,
+        "a list of profiles",
+        hint="intimacy.profiles(threads) makes them",
+        error=ConfigError,
+    )
+    profiles = list(given)
+    if wrong := [type(item).__name__ for item in profiles if not isinstance(item, Profile)]:
+        raise ConfigError(f"a {wrong[0]} received; expected what intimacy.profile gives")
+    return profiles
+
+
 def compare(first: Profile, second: Profile) -> Comparison:
     """Differences of two profiles, each with the probability that the first is larger.
 
     The profiles are taken to be of different threads; measures that either lacks are there with
     the reason. What differs in platform, size or sampling differs here too: compare like with like.
     """
+    _profiles([first, second])
     one, other = measures(first), measures(second)
     notes = []
     if first.model_id != second.model_id:
@@ -220,11 +234,10 @@ def rank(
             word in the caption or a turn.
 
     Raises:
-        ConfigError: When a weight names no measure or is no number, or a subject is no word.
+        ConfigError: When these are not profiles, a weight names no measure or is no number, or a
+            subject is no word.
     """
-    profiles = list(profiles)
-    if not all(isinstance(profile, Profile) for profile in profiles):
-        raise ConfigError("rank takes a list of profiles, e.g. intimacy.profiles(threads)")
+    profiles = _profiles(profiles)
     if isinstance(brief.subjects, str):
         raise ConfigError(f"the brief's subjects are {brief.subjects!r}; expected a list of words")
     for name, weight in brief.weights.items():
@@ -339,7 +352,8 @@ def percentiles(profile: Profile, references: Sequence[Profile]) -> dict[str, Sh
     subject.
     """
     out = {}
-    references = list(references)
+    _profiles([profile])
+    references = _profiles(references)
     for name, share in measures(profile).items():
         others = [r for ref in references if (r := measures(ref).get(name)) and r.quantiles]
         if not share.quantiles:
