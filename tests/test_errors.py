@@ -63,6 +63,8 @@ def test_a_corpus_is_checked_by_its_path() -> None:
         intimacy.check_corpus([THREAD])  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize("many", [[], (), iter([1]), {1}, range(3)], ids=repr)
+@pytest.mark.parametrize(
+    "many", [[], (), iter([1]), {1}, range(3)], ids=lambda given: type(given).__name__
+)
 def test_many_things_pass(many: Any) -> None:
     require_many(many, "a list")
