@@ -205,9 +205,9 @@ class Probe:
         )
         scale = StandardScaler()
         ridge.fit(scale.fit_transform(features), targets)
-        chosen = [list(ridge.alphas).index(alpha) for alpha in ridge.alpha_]
+        chosen = [list(ridge.alphas).index(alpha) for alpha in np.atleast_1d(ridge.alpha_)]
         fair = [ridge.cv_results_[:, column, i] for column, i in enumerate(chosen)]
-        weights = ridge.coef_ / scale.scale_
+        weights = np.atleast_2d(ridge.coef_) / scale.scale_
         return cls(weights, ridge.intercept_ - weights @ scale.mean_, np.stack(fair, 1))
 
     def say(self, features: np.ndarray) -> np.ndarray:
