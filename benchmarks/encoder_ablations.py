@@ -3,9 +3,9 @@
 Every variant is trained on as many tokens as the others and measured twice: surprise at hidden
 words of comments that none has trained on, and Pearson r of a linear probe on the training part of
 MINT (5-fold, three seeds; ``benchmarks/encoder_probes.py`` says how). ``--scores FILE`` adds what
-the third step gives, by its own recipe; it hides no words, so it has no surprise, and ``--shown``
-then belongs to it. An encoder that OUT holds already is not made again, so a run that was cut off
-goes on. ``docs/encoder.md`` has the figures of an H200.
+the third step gives, by its own recipe; it hides no words, so it has no surprise. With ``--shown``
+no variant is tested on tweets that the scorers saw. An encoder that OUT holds already is not made
+again, so a run that was cut off goes on. ``docs/encoder.md`` has the figures of an H200.
 """
 
 from __future__ import annotations

@@ -68,3 +68,12 @@ def test_a_corpus_is_checked_by_its_path() -> None:
 )
 def test_many_things_pass(many: Any) -> None:
     require_many(many, "a list")
+
+
+@pytest.mark.parametrize("name", ["classify_threads", "profile", "to_frame", "save_corpus"])
+def test_a_frame_is_no_list(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    pandas = pytest.importorskip("pandas")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(IntimacyError, match="one DataFrame received; expected a list of"):
+        CALLS[name](pandas.DataFrame({"text": ["ciao"]}))
+    assert not list(tmp_path.iterdir())

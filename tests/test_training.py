@@ -584,41 +584,30 @@ def test_a_folder_with_other_things_is_never_replaced(tmp_path: Path) -> None:
     assert (tmp_path / "thesis.docx").exists()
 
 
+SCORED = "scored_share = 0.5\n[scores]\nfile = 'x'"
+
+
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("kind", "text", "message"),
     [
-        ("epoch = 3", r"unknown key\(s\) \['epoch'\]"),
-        ("epochs = 'three'", "epochs is int, got str"),
-        ("[heads]\nlabel = 1.0", r"\[heads\]: unknown key"),
-        ("epochs = ", "not valid TOML"),
+        ("TrainConfig", "epoch = 3", r"unknown key\(s\) \['epoch'\]"),
+        ("TrainConfig", "epochs = 'three'", "epochs is int, got str"),
+        ("TrainConfig", "[heads]\nlabel = 1.0", r"\[heads\]: unknown key"),
+        ("TrainConfig", "epochs = ", "not valid TOML"),
+        ("PretrainConfig", f"parallel_share = 0.6\n{SCORED}", "together at most 1"),
+        ("PretrainConfig", "scored_share = -0.1", "expected shares"),
+        ("PretrainConfig", "scored_share = 0.5", "names no file"),
+        ("PretrainConfig", "dropout = 1.0", "expected a share"),
+        ("PretrainConfig", f"max_tokens = 64\n{SCORED}", "max_tokens is 96"),
     ],
 )
-def test_configurations_are_checked(tmp_path: Path, text: str, message: str) -> None:
-    from intimacy.training.config import TrainConfig, load
+def test_configurations_are_checked(tmp_path: Path, kind: str, text: str, message: str) -> None:
+    from intimacy.training import config
 
     path = tmp_path / "c.toml"
     path.write_text(text)
     with pytest.raises(ConfigError, match=message):
-        load(TrainConfig, path)
-
-
-@pytest.mark.parametrize(
-    ("text", "message"),
-    [
-        ("parallel_share = 0.6\nscored_share = 0.5\n[scores]\nfile = 'x'", "together at most 1"),
-        ("scored_share = -0.1", "expected shares"),
-        ("scored_share = 0.5", "names no file"),
-        ("dropout = 1.0", "expected a share"),
-        ("max_tokens = 64\nscored_share = 0.5\n[scores]\nfile = 'x'", "max_tokens is 96"),
-    ],
-)
-def test_shares_of_a_run_are_checked(tmp_path: Path, text: str, message: str) -> None:
-    from intimacy.training.config import PretrainConfig, load
-
-    path = tmp_path / "c.toml"
-    path.write_text(text)
-    with pytest.raises(ConfigError, match=message):
-        load(PretrainConfig, path)
+        config.load(getattr(config, kind), path)
 
 
 def test_every_recipe_is_valid() -> None:
