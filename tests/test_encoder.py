@@ -105,15 +105,19 @@ def test_scores_are_passed_on_without_a_text() -> None:
     folder = ROOT / "data" / "scores"
     lines = (folder / "intimacy-it.jsonl").read_text("utf-8").splitlines()
     rows = [json.loads(line) for line in lines]
-    assert all(set(row) == {"text_sha256", "source", "score"} for row in rows)
+    assert all(set(row) == {"text_sha256", "source", "scores"} for row in rows)
     assert all(re.fullmatch("[0-9a-f]{64}", row["text_sha256"]) for row in rows)
     assert len({row["text_sha256"] for row in rows}) == len(rows)
     shown = (folder / "shown.txt").read_text("utf-8").split()
     assert all(re.fullmatch("[0-9a-f]{64}", key) for key in shown)
     assert not {row["text_sha256"] for row in rows} & set(shown)
-    assert all(1 <= row["score"] <= 5 for row in rows)
     card = (folder / "README.md").read_text("utf-8")
+    for row in rows:
+        aspects = dict(row["scores"])
+        assert 1 <= aspects.pop("intimacy") <= 5
+        assert set(aspects) == set(re.findall(r"^\| `(\w+)` \|", card, re.MULTILINE))
+        assert all(0 <= score <= 9 for score in aspects.values())
     assert f"{len(rows):,} texts" in card and f"hashes of all {len(shown)}" in card
     for source, n in Counter(row["source"] for row in rows).items():
-        mean = sum(row["score"] for row in rows if row["source"] == source) / n
+        mean = sum(row["scores"]["intimacy"] for row in rows if row["source"] == source) / n
         assert re.search(rf"\| {re.escape(source)}[^|]*\| {n:,} \| {mean:.2f} \|", card)

@@ -191,8 +191,13 @@ def test_encoder_loads_as_any_other(encoder: Path) -> None:
 
 
 def scored(path: Path, texts: dict[str, float]) -> Path:
+    """A file with a score of every text, another that runs against it, and one that is the same."""
     rows = [
-        {"text_sha256": corpus.text_hash([text]), "source": "comments.unlicensed", "score": score}
+        {
+            "text_sha256": corpus.text_hash([text]),
+            "source": "comments.unlicensed",
+            "scores": {"sad": score, "dry": 90 - 10 * score, "flat": 7},
+        }
         for text, score in texts.items()
     ]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows), "utf-8")
@@ -319,7 +324,9 @@ def test_scores_are_learnt(corpora: Path, encoder: Path, tmp_path: Path) -> None
         json.loads(line) for line in (tmp_path / "p" / "metrics.jsonl").read_text().split("\n")[:-1]
     ]
     assert rows[-2]["loss"] < 0.5 * rows[0]["loss"]
-    assert rows[-1]["held_out_r"] > 0.8, "one word tells the score of a text never seen"
+    r = rows[-1]["held_out_r"]
+    assert r["sad"] > 0.8 < r["dry"], "one word tells the scores of a text never seen"
+    assert r["flat"] is None, "there is nothing to tell"
     assert "held_out_loss" not in rows[-1], "nothing was hidden"
     told = json.loads((tmp_path / "p" / "corpora.json").read_text())
     assert told["scored"] == {"comments.unlicensed": len(texts)} and "read" not in told
@@ -351,29 +358,37 @@ def test_scores_of_texts_that_may_not_be_read(corpora: Path, encoder: Path, tmp_
     found = opened(TIERS, path)
     assert (len(found), found.missing) == (3, 1), "all but the one that the probes are tested on"
     assert found.found == {"comments.unlicensed": 3}
-    with pytest.raises(ConfigError, match="no text of the 4 scores"):
+    with pytest.raises(ConfigError, match="no text of the 4 scored"):
         opened(("open",), path)
     with pytest.raises(ConfigError, match="is not a file"):
         opened(TIERS, tmp_path / "none")
-    with pytest.raises(ConfigError, match="no text of the 1 scores"):
+    with pytest.raises(ConfigError, match="no text of the 1 scored"):
         opened(TIERS, scored(tmp_path / "other", {"Altro": 1.0}))
-    whole = {"text_sha256": "a", "source": "b", "score": 1.0}
+    whole = {"text_sha256": "a", "source": "b", "scores": {"x": 1.0}}
     bad = tmp_path / "bad"
     for wrong in whole:
         bad.write_text(json.dumps(whole | {wrong: None}), "utf-8")
         with pytest.raises(RecordError, match=f"bad:1: '{wrong}'"):
             scores.read(bad)
-    store.write_jsonl(bad, [whole, whole | {"score": 2.0}])
-    with pytest.raises(RecordError, match="bad:2: a has a score already"):
-        scores.read(bad)
+    for wrong in (True, "1", None, [2.0]):
+        bad.write_text(json.dumps(whole | {"scores": {"x": 1.0, "y": wrong}}), "utf-8")
+        with pytest.raises(RecordError, match="bad:1: score 'y' is"):
+            scores.read(bad)
+    for second, said in (
+        (whole, "a has scores already"),
+        (whole | {"text_sha256": "c", "scores": {"y": 1.0}}, r"names \['y'\]; expected .* \['x'\]"),
+    ):
+        store.write_jsonl(bad, [whole, second])
+        with pytest.raises(RecordError, match=f"bad:2: .*{said}"):
+            scores.read(bad)
 
 
 def test_scores_that_are_held_out_are_never_learnt() -> None:
     from intimacy.training import packing
-    from intimacy.training.scores import Score, Scores
+    from intimacy.training.scores import Scored, Scores
 
     def opened(keys: list[int]) -> Scores:
-        rows = [Score(hashlib.sha256(bytes([k])).hexdigest(), "s.open", k % 5) for k in keys]
+        rows = [Scored(hashlib.sha256(bytes([k])).hexdigest(), "s", {"x": k % 5}) for k in keys]
         texts = packing.Texts.of([[10 + k] * (1 + k % 7) for k in keys])
         return Scores(rows, texts, 0, 0, torch.device("cpu"))
 

@@ -128,10 +128,10 @@ class MixConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoresConfig:
-    """Texts of the corpora with a score each, which persons or a model gave."""
+    """Texts of the corpora with scores, which persons or a model gave."""
 
     file: str = ""
-    """JSONL, a line ``{"text_sha256": …, "source": …, "score": …}`` a text."""
+    """JSONL, a line ``{"text_sha256": …, "source": …, "scores": {name: number, …}}`` a text."""
     max_tokens: int = 96
     """Longer texts are cut."""
 
@@ -144,7 +144,7 @@ class PretrainConfig:
     masked (Cui et al. 2021, arXiv:1906.08101), and predictions are computed at masked positions
     only. A share of the batches may be those of `intimacy distill`, so that an encoder learns the
     register of comments without losing what its sentence vectors mean; a share of them texts with
-    a score to be told, so that it learns what the score is about (supplementary training: Phang
+    scores to be told, so that it learns what the scores are about (supplementary training: Phang
     et al. 2018, arXiv:1811.01088).
     """
 

@@ -42,7 +42,7 @@ def pretrain(
     A run that was killed goes on from its last checkpoint when it is started again with the
     same ``out``. ``out/corpora.json`` says what was read and what was left out, the last line of
     ``out/metrics.jsonl`` how well hidden words of comments are told that it never read as such
-    (mean surprise), and scores that it was never given (Pearson r).
+    (mean surprise), and each score of texts whose scores it was never given (Pearson r).
 
     Args:
         folder: Corpora, see `intimacy.training.corpora`.
@@ -108,7 +108,7 @@ class _Task:
     loss: Callable[[packing.Packed], tuple[Tensor, int]]
     layers: nn.ModuleList
     """What this takes beside the encoder."""
-    held_out: Callable[[], dict[str, float | None]] = dict
+    held_out: Callable[[], dict[str, Any]] = dict
     """How well it is done on what was held out, after the run."""
 
 
@@ -117,7 +117,7 @@ def _tasks(
     out: Path,
     tokenizer: Tokenizer,
     encoder: BertModel,
-    scored: list[scores.Score],
+    scored: list[scores.Scored],
     config: PretrainConfig,
     device: torch.device,
 ) -> Iterator[_Task]:

@@ -33,64 +33,76 @@ _HELD_OUT = 1_000
 
 
 @dataclass(frozen=True)
-class Score:
-    """A line of a file of scores."""
+class Scored:
+    """A line of a file of scores: a text of the corpora and what was said of it."""
 
     key: str
     """`corpus.text_hash` of the text."""
     source: str
     """File of the corpora that it stands in, as in `corpora.Text`."""
-    value: float
+    scores: Mapping[str, float]
+    """By name, on any scale."""
 
 
-def read(path: str | Path) -> list[Score]:
+def read(path: str | Path) -> list[Scored]:
     """The lines of a file of scores.
 
     Raises:
         ConfigError: When there is no such file.
-        RecordError: When a line is malformed, or a text has two scores.
+        RecordError: When a line is malformed, a text stands in two lines, or a line has other
+            scores than the first.
     """
     if not Path(path).is_file():
         raise ConfigError(f"[scores] file: {shown(str(path))} is not a file")
-    seen: set[str] = set()
+    seen: dict[str, Scored] = {}
 
-    def one(record: Mapping[str, Any], *, path: Path, line: int) -> Score:
-        score = _score(record, path=path, line=line)
-        if score.key in seen:
+    def one(record: Mapping[str, Any], *, path: Path, line: int) -> Scored:
+        said = _scored(record, path=path, line=line)
+        if said.key in seen:
             raise RecordError(
-                f"{score.key} has a score already; expected one line a text", path=path, line=line
+                f"{said.key} has scores already; expected one line a text", path=path, line=line
             )
-        seen.add(score.key)
-        return score
+        first = next(iter(seen.values()), said)
+        if set(said.scores) != set(first.scores):
+            raise RecordError(
+                f"'scores' names {sorted(said.scores)}; expected those of the first line, "
+                f"{sorted(first.scores)}",
+                path=path,
+                line=line,
+            )
+        seen[said.key] = said
+        return said
 
     return list(store.read_jsonl(Path(path), one))
 
 
 class Scores:
-    """Texts with scores. Those with the smallest hashes are held out: no run learns their score.
+    """Texts with scores. Those with the smallest hashes are held out: no run learns theirs.
 
     Attributes:
+        names: Of the scores.
         found: Texts of each source.
-        missing: Scores whose text is not where they say, or may not be read.
+        missing: Lines whose text is not where they say, or may not be read.
     """
 
     def __init__(
         self,
-        scores: list[Score],
+        scored: list[Scored],
         texts: packing.Texts,
         missing: int,
         seed: int,
         device: torch.device,
     ) -> None:
-        self.found, self.missing = dict(Counter(score.source for score in scores)), missing
+        self.names = tuple(scored[0].scores)
+        self.found, self.missing = dict(Counter(line.source for line in scored)), missing
         self._texts, self._seed, self._device = texts, seed, device
-        order = np.argsort([score.key for score in scores], kind="stable")
+        order = np.argsort([line.key for line in scored], kind="stable")
         n = min(_HELD_OUT, len(texts) // 20)
         self._held_out, self._learnt = order[:n], order[n:]
-        values = np.array([score.value for score in scores])
+        values = np.array([[line.scores[name] for name in self.names] for line in scored])
         learnt = values[self._learnt]
-        # In units of their spread, so that the loss does not hang on the scale.
-        self._values = (values - learnt.mean()) / max(float(learnt.std()), 1e-6)
+        # In units of their spread, so that no score weighs more for its scale.
+        self._values = (values - learnt.mean(0)) / np.maximum(learnt.std(0), 1e-6)
 
     def __len__(self) -> int:
         return len(self._texts)
@@ -98,7 +110,7 @@ class Scores:
     @classmethod
     def open(
         cls,
-        scores: list[Score],
+        scored: list[Scored],
         reader: corpora.Reader,
         tokenizer: Tokenizer,
         config: ScoresConfig,
@@ -110,17 +122,17 @@ class Scores:
         Raises:
             ConfigError: When the corpora have none of the texts where the scores say.
         """
-        known = {(score.key, score.source): score for score in scores}
+        known = {(line.key, line.source): line for line in scored}
         found: dict[tuple[str, str], str] = {}
         with Progress("scores", unit="text") as bar:
-            for text in bar.over(reader.texts_of({score.source for score in scores})):
+            for text in bar.over(reader.texts_of({line.source for line in scored})):
                 for key, turn in zip(text.keys, text.turns, strict=True):
                     if (key, text.source) in known:
                         found[key, text.source] = turn
-            bar.step(0, scores=len(known), found=len(found))
+            bar.step(0, scored=len(known), found=len(found))
         if not found:
             raise ConfigError(
-                f"no text of the {len(known):,} scores is in the file of the corpora that they "
+                f"no text of the {len(known):,} scored is in the file of the corpora that they "
                 "name, under the tiers that may be read"
             )
         encoded = tokenizer.encode_batch_fast(list(found.values()), add_special_tokens=False)
@@ -130,8 +142,8 @@ class Scores:
         return cls([known[place] for place in found], texts, missing, seed, device)
 
     def head(self, encoder: BertModel) -> nn.Linear:
-        """From the vector of a text to its score; thrown away after."""
-        return nn.Linear(encoder.config.hidden_size, 1).to(self._device)
+        """From the vector of a text to its scores; thrown away after."""
+        return nn.Linear(encoder.config.hidden_size, len(self.names)).to(self._device)
 
     def batches(self, tokens: int, width: int) -> Iterator[packing.Packed]:
         """Batches of about ``tokens`` tokens in rows of ``width``, pass after pass, without end."""
@@ -157,7 +169,7 @@ class Scores:
     def loss(
         self, encoder: BertModel, packed: packing.Packed, head: nn.Module
     ) -> tuple[Tensor, int]:
-        """Mean squared error of the scores, a spread being 1, and the number of tokens."""
+        """Mean squared error of all scores, a spread being 1, and the number of tokens."""
         goal = torch.from_numpy(self._values[packed.order].astype(np.float32)).to(self._device)
         said = self._say(encoder, packed, head)
         return ((said - goal) ** 2).mean(), packed.n_tokens
@@ -166,28 +178,37 @@ class Scores:
         packed = packed.to(self._device)
         with loop.half_precision(self._device):
             hidden = packing.read(encoder, packed)
-        said: Tensor = head(packing.mean_pool(hidden, packed))[:, 0]
+        said: Tensor = head(packing.mean_pool(hidden, packed))
         return said
 
     @torch.inference_mode()
     def held_out_r(
         self, encoder: BertModel, head: nn.Module, tokens: int, width: int
-    ) -> float | None:
-        """Pearson r with the scores of the texts held out; None where these do not differ."""
-        if len(set(self._values[self._held_out])) < 2:
-            return None
+    ) -> dict[str, float | None]:
+        """Pearson r with each score of the texts held out; None where these do not differ."""
+        if not len(self._held_out):
+            return dict.fromkeys(self.names)
         batches = list(self._pack(iter([self._held_out]), tokens, width))
         said = np.concatenate([self._say(encoder, b, head).cpu().numpy() for b in batches])
         truth = self._values[np.concatenate([b.order for b in batches])]
-        return float(np.corrcoef(said, truth)[0, 1]) if said.std() > 0 else None
+        return {
+            name: float(np.corrcoef(x, y)[0, 1]) if min(np.ptp(x), np.ptp(y)) > 0 else None
+            for name, x, y in zip(self.names, said.T, truth.T, strict=True)
+        }
 
 
-def _score(record: Mapping[str, Any], *, path: Path, line: int) -> Score:
-    key, source, score = (record.get(name) for name in ("text_sha256", "source", "score"))
+def _scored(record: Mapping[str, Any], *, path: Path, line: int) -> Scored:
+    key, source, found = (record.get(name) for name in ("text_sha256", "source", "scores"))
     for name, value in (("text_sha256", key), ("source", source)):
         if not isinstance(value, str):
             message = f"{name!r} is {shown(value)}; expected a string"
             raise RecordError(message, path=path, line=line)
-    if isinstance(score, bool) or not isinstance(score, int | float) or not math.isfinite(score):
-        raise RecordError(f"'score' is {shown(score)}; expected a number", path=path, line=line)
-    return Score(str(key), str(source), float(score))
+    if not isinstance(found, dict) or not found:
+        message = f"'scores' is {shown(found)}; expected an object of numbers by name"
+        raise RecordError(message, path=path, line=line)
+    for name, score in found.items():
+        number = isinstance(score, int | float) and not isinstance(score, bool)
+        if not number or not math.isfinite(score):
+            message = f"score {name!r} is {shown(score)}; expected a number"
+            raise RecordError(message, path=path, line=line)
+    return Scored(str(key), str(source), {name: float(x) for name, x in found.items()})
