@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -85,7 +86,7 @@ def test_it_is_a_plain_small_bert(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_card_counts_what_was_read() -> None:
-    read = json.loads((ENCODER / "corpora.json").read_text("utf-8"))
+    read = json.loads((ENCODER / "words" / "corpora.json").read_text("utf-8"))
     card = (ENCODER / "README.md").read_text("utf-8")
     for reason in read["removed"].values():
         assert f"{reason:,}" in card
@@ -99,6 +100,21 @@ def test_the_card_counts_what_was_read() -> None:
         rows = [row for source, row in read["read"].items() if source.endswith(f".{tier}")]
         (line,) = (line for line in card.splitlines() if line.startswith(f"| {name} ("))
         assert f"| {sum(row['tokens'] for row in rows) / 1e6:.1f} M |" in line
+
+
+def test_the_card_is_of_the_scores_that_are_passed_on() -> None:
+    scores = ROOT / "data" / "scores" / "intimacy-it.jsonl"
+    run, read = (json.loads((ENCODER / f"{n}.json").read_text("utf-8")) for n in ("run", "corpora"))
+    assert run["scores_sha256"] == hashlib.sha256(scores.read_bytes()).hexdigest()
+    assert run["scores"]["file"] == scores.relative_to(ROOT).as_posix()
+    lines = scores.read_text("utf-8").splitlines()
+    assert read["scored"] == dict(Counter(json.loads(line)["source"] for line in lines))
+    card = " ".join((ENCODER / "README.md").read_text("utf-8").split())
+    assert f"{len(lines) - 1_000:,} of these texts" in card, "a thousand are held out"
+    last = json.loads((ENCODER / "metrics.jsonl").read_text("utf-8").splitlines()[-1])
+    r = dict(last["held_out_r"])
+    said = f"intimacy {r.pop('intimacy'):.3f}, the eight others {min(r.values()):.3f} to "
+    assert said + f"{max(r.values()):.3f}" in card
 
 
 def test_scores_are_passed_on_without_a_text() -> None:
