@@ -429,11 +429,14 @@ def test_the_round_of_the_page(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     true = [i.label for i in items.values() if i.label]
     for name, all_of_them, before, after in rows:
         assert float(all_of_them) == pytest.approx(true.count(name) / len(true), abs=0.006)
-        for said, text in ((before, printed[1]), (after, printed[-1])):
+        # Processors and versions of ONNX Runtime differ in the last bits, which may change the
+        # draw and every step of a chain: with other seeds ends without labels spread by 0.03.
+        for said, text, ends in ((before, printed[1], 0.1), (after, printed[-1], 0.05)):
             (line,) = re.findall(rf"^{name} .*\]", text, re.MULTILINE)
-            found = [float(number) for number in re.findall(r"\d\.\d\d", line)]
-            # Versions of ONNX Runtime differ in the last bits, which may change the draw.
-            assert found == pytest.approx(list(map(float, re.findall(r"\d\.\d\d", said))), abs=0.05)
+            share, low, high = (float(number) for number in re.findall(r"\d\.\d\d", line))
+            middle, *around = map(float, re.findall(r"\d\.\d\d", said))
+            assert share == pytest.approx(middle, abs=0.05)
+            assert [low, high] == pytest.approx(around, abs=ends)
         low, high = map(float, re.findall(r"\d\.\d\d", after)[1:])
         assert low <= float(all_of_them) <= high
 
